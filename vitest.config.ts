@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // two cores: each test file may start engine threads of its own
+    maxWorkers: 2,
+    pool: 'forks',
+  },
+})
