@@ -1,0 +1,8 @@
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type Safetensors,
+  type SafetensorsDtype,
+  SafetensorsError,
+  type SafetensorsTensor,
+} from './safetensors.js'
