@@ -1,0 +1,13 @@
+export { type DecodedAudio, decodeAudio, openAudio } from './decode.js'
+export { AudioDecodeError } from './errors.js'
+export { downmix } from './mix.js'
+export {
+  QUANTIZER_NAMES,
+  type Quantizer,
+  type QuantizerName,
+  quantizer,
+  SILENCE,
+} from './quantize.js'
+export { Resampler, resample } from './resample.js'
+export type { AudioStream } from './stream.js'
+export { encodeWav } from './wav.js'
