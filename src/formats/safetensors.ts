@@ -15,15 +15,19 @@ const ARRAYS = {
   U8: Uint8Array,
 } as const
 
-export type SafetensorsDtype = keyof typeof ARRAYS
+interface Arrays {
+  F64: Float64Array
+  I64: BigInt64Array
+  F32: Float32Array
+  I32: Int32Array
+  U8: Uint8Array
+}
+
+export type SafetensorsDtype = keyof Arrays
 
 /** A named tensor of a file: `data.length` is the product of `shape`, row-major. */
 export type SafetensorsTensor = {
-  [D in SafetensorsDtype]: {
-    dtype: D
-    shape: readonly number[]
-    data: InstanceType<(typeof ARRAYS)[D]>
-  }
+  [D in SafetensorsDtype]: { dtype: D; shape: readonly number[]; data: Arrays[D] }
 }[SafetensorsDtype]
 
 /** What a file holds. `metadata` is the free `__metadata__` map of strings. */
