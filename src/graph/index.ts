@@ -1,0 +1,35 @@
+export { GradientError, gradients } from './gradients.js'
+export { describeTensor, lower, type OnnxProgram } from './onnx.js'
+export { apply, type Op } from './op.js'
+export { conv1d } from './ops/conv.js'
+export {
+  add,
+  div,
+  exp,
+  log,
+  minimum,
+  mul,
+  relu,
+  scale,
+  shift,
+  sigmoid,
+  sqrt,
+  sub,
+  tanh,
+} from './ops/elementwise.js'
+export { oneHot, reverse, take } from './ops/gather.js'
+export { constant, input } from './ops/input.js'
+export { matmul, turn } from './ops/matmul.js'
+export { mean, sum, sumTo } from './ops/reduce.js'
+export { concat, dilate, expand, pad, reshape, slice, transpose } from './ops/shape.js'
+export { crossEntropy, logSoftmax, softmax } from './ops/softmax.js'
+export {
+  type DType,
+  Graph,
+  type Shape,
+  ShapeError,
+  sameShape,
+  showShape,
+  sizeOf,
+  type Tensor,
+} from './tensor.js'

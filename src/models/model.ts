@@ -1,0 +1,86 @@
+import type { Engine } from '../engine/index.js'
+
+/** Named arrays: parameters, or gradients of the same names and sizes. */
+export type Arrays = Record<string, Float32Array>
+
+/** A parameter of a model. */
+export interface ParameterSpec {
+  readonly name: string
+  readonly shape: readonly number[]
+}
+
+/** One stage of training: which segments are seen, and which part of the model learns. */
+export interface Stage {
+  /** Samples of history that the longest-sighted target of a segment sees. */
+  context: number
+  /** `local` trains the local path and the head alone, as if the context path were not there. */
+  part: 'all' | 'local'
+}
+
+/** What one call of a learner found. */
+export interface Lesson {
+  /** Sum of -ln p over the targets. */
+  nats: number
+  targets: number
+  /** Gradients of the MEAN nats per target; the arrays are reused by the next call. */
+  gradients: Arrays
+}
+
+/** Computes losses and gradients for one stage. */
+export interface Learner {
+  /** Samples of one segment; a segment has one code more, the last target. */
+  readonly segmentLength: number
+  /** Segments whose targets make up one step, for about `targets` targets a step. */
+  segmentsPerStep(targets: number): number
+  /** Multiply-accumulate operations per target of a forward pass, as executed. */
+  readonly macsPerTarget: number
+  /**
+   * @param parameters current values
+   * @param segments codes, each of segmentLength + 1
+   * @param seed what masks (dropout, token drop) are drawn from; a step index does
+   */
+  learn(parameters: Arrays, segments: readonly Uint8Array[], seed: number): Promise<Lesson>
+  dispose(): Promise<void>
+}
+
+/** Scores recordings. */
+export interface Scorer {
+  /**
+   * @param codes a whole piece
+   * @param context the most samples of history that any prediction may use
+   * @param onProgress samples scored so far
+   * @returns -ln p of every sample given its past, [codes.length]; the first is given no past
+   */
+  score(
+    codes: Uint8Array,
+    context: number,
+    onProgress?: (samples: number) => void,
+  ): Promise<Float32Array>
+  dispose(): Promise<void>
+}
+
+/** Continues recordings, one sample at a time. */
+export interface Generator {
+  /** Takes a prompt in; what was there before is forgotten. */
+  prime(codes: Uint8Array, onProgress?: (samples: number) => void): Promise<void>
+  /** Logits of the next sample, [256]. */
+  logits(): Promise<Float32Array>
+  /** Appends a sample. */
+  push(code: number): Promise<void>
+  dispose(): Promise<void>
+}
+
+/** A model family bound to one configuration. `Config` is plain JSON and is saved in checkpoints. */
+export interface Model<Config = unknown> {
+  /** Name of the family, by which checkpoints find it again. */
+  readonly family: string
+  readonly config: Config
+  readonly parameters: readonly ParameterSpec[]
+  /** Number of parameters. */
+  readonly size: number
+  /** Initial values, the same for the same seed on every machine. */
+  initialise(seed: number): Arrays
+  learner(engine: Engine, stage: Stage): Promise<Learner>
+  scorer(engine: Engine, parameters: Arrays): Promise<Scorer>
+  generator(engine: Engine, parameters: Arrays, context: number): Promise<Generator>
+}
