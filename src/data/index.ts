@@ -1,0 +1,19 @@
+export { type Dataset, openDataset, type Piece } from './dataset.js'
+export { DatasetError, InterruptedError, NothingUsableError } from './errors.js'
+export { type DatasetMeta, type ManifestRow, SPLITS, type Split } from './manifest.js'
+export { DEFAULT_RATE, type PrepareOptions, prepareDataset, RATES } from './prepare.js'
+export {
+  formatProgress,
+  formatReport,
+  type PrepareProgress,
+  type PrepareReport,
+} from './report.js'
+export {
+  type Segment,
+  type SegmentCursor,
+  type SegmentLoader,
+  type SegmentOptions,
+  segmentLoader,
+} from './segments.js'
+export { readShard, type Shard, writeShard } from './shard.js'
+export type { Fractions } from './split.js'
