@@ -1,0 +1,113 @@
+import {
+  add,
+  constant,
+  matmul,
+  reshape,
+  type Shape,
+  scale,
+  softmax,
+  type Tensor,
+  take,
+  transpose,
+} from '../graph/index.js'
+import { lecun, type Parameters } from './parameters.js'
+
+export interface AttentionOptions {
+  heads: number
+  /** Dims of one head's queries, keys and values. */
+  headWidth: number
+}
+
+/**
+ * Multi-head attention with the key and value projections absorbed:
+ *
+ *   score(i, j) = (x_i Wq + bq)(x_j Wk)^T = (x_i A + c) x_j^T      A = Wq Wk^T, c = bq Wk^T
+ *   out(i)      = sum_heads sum_j a(i, j) x_j Wv Wo                B = Wv Wo
+ *
+ * Neither keys nor values are ever made: only x is needed of the past, and heads as wide as the
+ * model cost half of the plain form. A key bias would shift all scores of a query alike, which the
+ * softmax cancels; a value bias would add a constant to the output, which has a bias already: both
+ * are left out.
+ *
+ * @param x queries [batch, tokens, width]
+ * @param past keys and values [batch, keys, width]
+ * @param bias added to the scores, [tokens * heads, keys] in the order (token, head)
+ * @returns [batch, tokens, width]
+ */
+export function attention(
+  p: Parameters,
+  name: string,
+  x: Tensor,
+  past: Tensor,
+  bias: Tensor,
+  { heads, headWidth }: AttentionOptions,
+): Tensor {
+  return p.graph.scoped(name, () => {
+    const [batch, tokens, width] = x.shape as [number, number, number]
+    const each: Shape = [heads, width, headWidth]
+    const wq = p.get(`${name}.wq`, each, lecun(width))
+    const wk = p.get(`${name}.wk`, each, lecun(width))
+    const wv = p.get(`${name}.wv`, each, lecun(width))
+    const wo = p.get(`${name}.wo`, [heads, headWidth, width], lecun(heads * headWidth))
+    const bq = p.get(`${name}.bq`, [heads, 1, headWidth], 0)
+    const bo = p.get(`${name}.bo`, [width], 0)
+
+    const a = scale(matmul(wq, wk, { transB: true }), headWidth ** -0.5) // [heads, width, width]
+    const c = scale(matmul(bq, wk, { transB: true }), headWidth ** -0.5) // [heads, 1, width]
+    const aFlat = reshape(transpose(a, [1, 0, 2]), [width, heads * width])
+    const q = add(matmul(x, aFlat), reshape(c, [heads * width])) // [batch, tokens, heads width]
+    const rows = reshape(q, [batch, tokens * heads, width])
+    const scores = add(matmul(rows, past, { transB: true }), bias) // [batch, tokens heads, keys]
+    const seen = matmul(softmax(scores), past) // [batch, tokens heads, width]
+    const b = reshape(matmul(wv, wo), [heads * width, width])
+    return add(matmul(reshape(seen, [batch, tokens, heads * width]), b), bo)
+  })
+}
+
+/** Distances above this share buckets that grow by powers. */
+const EXACT = 16
+const PER_OCTAVE = 4
+
+/**
+ * Bucket of a distance in tokens (Raffel et al. 2020, section 2.1): every distance below 16 has its
+ * own, then four per doubling, so that a model meets distances it never saw in familiar buckets.
+ */
+export function distanceBucket(distance: number): number {
+  if (distance < EXACT) return distance
+  return EXACT + Math.floor(PER_OCTAVE * Math.log2(distance / EXACT) + 1e-9)
+}
+
+/** Buckets for distances up to 16,384 tokens. */
+export const BUCKETS = distanceBucket(16_384) + 1
+
+const MASKED = -1e9
+
+/**
+ * The additive bias of causal attention: a learned number per head and distance bucket, and a mask
+ * over the future and over what the window has left behind.
+ *
+ * @param queries tokens that attend, the last `queries` of `keys`
+ * @param window a token sees itself and the `window - 1` before it
+ * @returns [queries * heads, keys]
+ */
+export function causalBias(
+  p: Parameters,
+  name: string,
+  { queries, keys, window, heads }: Record<'queries' | 'keys' | 'window' | 'heads', number>,
+): Tensor {
+  const table = p.get(`${name}.distance`, [BUCKETS, heads], 0)
+  const buckets = new Int32Array(queries * keys)
+  const mask = new Float32Array(queries * keys)
+  for (let i = 0; i < queries; i++) {
+    for (let j = 0; j < keys; j++) {
+      const distance = i + keys - queries - j
+      const isSeen = distance >= 0 && distance < window
+      buckets[i * keys + j] = isSeen ? distanceBucket(distance) : 0
+      mask[i * keys + j] = isSeen ? 0 : MASKED
+    }
+  }
+  const rows = take(table, constant(p.graph, buckets, [queries * keys]), 0) // [queries keys, heads]
+  const learned = transpose(reshape(rows, [queries, keys, heads]), [0, 2, 1])
+  const masked = add(learned, constant(p.graph, mask, [queries, 1, keys]))
+  return reshape(masked, [queries * heads, keys]) // (token, head) by key
+}

@@ -1,0 +1,83 @@
+import {
+  add,
+  concat,
+  conv1d,
+  div,
+  matmul,
+  mean,
+  mul,
+  type Shape,
+  shift,
+  slice,
+  sqrt,
+  sub,
+  type Tensor,
+} from '../graph/index.js'
+import { he, type Initial, lecun, type Parameters } from './parameters.js'
+
+/**
+ * A causal layer is a function of its input and of what it remembers. `forward` over any number of
+ * samples returns the memory for the next ones, so that a step is `forward` over one sample, and
+ * any split of a signal gives the same result.
+ */
+export interface CausalLayer {
+  /** Shape of what the layer remembers; zeros before the first sample. */
+  readonly stateShape: Shape
+  /** x [1, channels, time], state [1, channels, reach] -> y [1, filters, time] and the new state. */
+  forward(p: Parameters, x: Tensor, state: Tensor): { y: Tensor; state: Tensor }
+}
+
+export interface CausalConvOptions {
+  channels: number
+  filters: number
+  taps: number
+  dilation?: number
+  initial?: Initial
+}
+
+/** A causal dilated convolution with bias; y[t] sees x[t - k dilation] for k < taps. */
+export function causalConv(name: string, options: CausalConvOptions): CausalLayer {
+  const { channels, filters, taps, dilation = 1 } = options
+  const reach = (taps - 1) * dilation
+  const initial = options.initial ?? he(channels * taps)
+  return {
+    stateShape: [1, channels, reach],
+    forward: (p, x, state) =>
+      p.graph.scoped(name, () => {
+        const w = p.get(`${name}.w`, [filters, channels, taps], initial)
+        const b = p.get(`${name}.b`, [filters], 0)
+        const time = x.shape[2]!
+        const seen = concat([state, x], 2) // [1, channels, reach + time]
+        const y = conv1d(seen, w, { dilation, bias: b }) // [1, filters, time]
+        return { y, state: slice(seen, 2, time, time + reach) }
+      }),
+  }
+}
+
+/** y = x W + b over the last axis. */
+export function linear(
+  p: Parameters,
+  name: string,
+  x: Tensor,
+  filters: number,
+  { initial, bias = true }: { initial?: Initial; bias?: boolean } = {},
+): Tensor {
+  return p.graph.scoped(name, () => {
+    const channels = x.shape.at(-1)!
+    const w = p.get(`${name}.w`, [channels, filters], initial ?? lecun(channels))
+    const y = matmul(x, w) // [..., filters]
+    return bias ? add(y, p.get(`${name}.b`, [filters], 0)) : y
+  })
+}
+
+/** Zero mean and unit variance over the last axis, then a scale and an offset (Ba et al. 2016). */
+export function layerNorm(p: Parameters, name: string, x: Tensor): Tensor {
+  return p.graph.scoped(name, () => {
+    const width = x.shape.at(-1)!
+    const centred = sub(x, mean(x, [-1]))
+    const variance = mean(mul(centred, centred), [-1])
+    const normal = div(centred, sqrt(shift(variance, 1e-5)))
+    const scaled = mul(normal, p.get(`${name}.scale`, [width], 1))
+    return add(scaled, p.get(`${name}.offset`, [width], 0))
+  })
+}
