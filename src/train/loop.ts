@@ -1,0 +1,373 @@
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { FileError, messageOf } from '../base/errors.js'
+import { Random } from '../base/random.js'
+import { type Piece, type SegmentLoader, segmentLoader } from '../data/index.js'
+import type { Engine } from '../engine/index.js'
+import { sizeOf } from '../graph/index.js'
+import type { Arrays, Learner, Lesson, Model, ParameterSpec } from '../models/model.js'
+import { learningRate } from '../nn/index.js'
+import {
+  DamagedCheckpointError,
+  type FloatTensors,
+  loadCheckpoint,
+  saveCheckpoint,
+} from './checkpoint.js'
+import { DivergedError, RunExistsError } from './errors.js'
+import { heldOutSegments } from './held-out.js'
+import { MetricsLog, type StepMetrics } from './metrics.js'
+import { Optimiser } from './optimiser.js'
+import { checkSame, parseState, type Recipe, type RunState } from './state.js'
+
+/** Streams of the run's seed. */
+const MASKS = 0x3a5c
+
+/** Bits/sample of a few held-out segments, for one stage. */
+export type Evaluate = (
+  weights: Arrays,
+  learner: Learner,
+  segments: readonly Uint8Array[],
+) => Promise<number>
+
+export interface TrainOptions extends TrainHooks {
+  runDir: string
+  model: Model
+  engine: Engine
+  train: readonly Piece[]
+  /** Held-out pieces; none are scored where there are none. */
+  valid: readonly Piece[]
+  recipe: Recipe
+  /** Weights to start from, in place of the model's own. */
+  initial?: Arrays
+  /** Goes on with the run in `runDir`. */
+  resume?: boolean
+  /** Goes on from this step instead of the last one saved. */
+  from?: number
+  /** A checkpoint at the latest after so many seconds or steps. */
+  saveEvery: { seconds?: number; steps?: number }
+  /** Stops gracefully after so many minutes. */
+  minutes?: number
+  /** Stops gracefully when set. */
+  signal?: AbortSignal
+  evaluate?: Evaluate
+}
+
+export interface TrainHooks {
+  onStep?: (metrics: StepMetrics) => void
+  /** Something that a person should read. */
+  onNote?: (text: string) => void
+  /** Held-out segments were scored, or the run ends: time to draw curves. */
+  onMilestone?: () => void
+}
+
+export interface TrainResult {
+  /** All stages done, time over, or stopped from outside. */
+  reason: 'finished' | 'minutes' | 'stopped'
+  step: number
+  targets: number
+  heldOutBits: number | null
+  best: RunState['best']
+  /** The last checkpoint. */
+  folder: string
+}
+
+/** What the functions below share. */
+interface Run {
+  options: TrainOptions
+  state: RunState
+  optimiser: Optimiser
+  /** Opened by the first stage: only then the length of segments is known. */
+  loader: SegmentLoader | undefined
+  log: MetricsLog
+  started: number
+  saved: { at: number; step: number; folder: string }
+}
+
+/**
+ * Trains a model, stage after stage, and keeps checkpoints and metrics in `runDir`. The same recipe
+ * gives the same losses and weights bit for bit on one machine, stopped and resumed or not.
+ *
+ * @throws DivergedError when a loss or a gradient is not finite; checkpoints stay as they were
+ * @throws RunExistsError, ContradictionError, DamagedCheckpointError before anything is changed
+ */
+export async function trainLoop(options: TrainOptions): Promise<TrainResult> {
+  const run = begin(options)
+  const { state, log } = run
+  const { stages } = options.recipe
+  try {
+    if (state.stage >= stages.length) {
+      options.onNote?.('The run has already seen all its targets.')
+      return resultOf(run, 'finished')
+    }
+    while (state.stage < stages.length) {
+      const stop = await runStage(run)
+      if (stop) return resultOf(run, stop)
+    }
+    return resultOf(run, 'finished')
+  } finally {
+    log.close()
+    await run.optimiser.dispose()
+  }
+}
+
+function resultOf({ state, saved }: Run, reason: TrainResult['reason']): TrainResult {
+  const { step, targets, heldOutBits, best } = state
+  return { reason, step, targets, heldOutBits, best, folder: saved.folder }
+}
+
+// ------------------------------------------------------------------------------- beginning
+
+function begin(options: TrainOptions): Run {
+  const { runDir, model, engine, recipe } = options
+  const existing = existsSync(runDir) && readdirSync(runDir).some((name) => TRACES.includes(name))
+  if (existing && !options.resume) {
+    throw new RunExistsError({
+      fact: `${runDir} already holds a run.`,
+      hint: 'Add --resume to go on with it, or choose another --out.',
+    })
+  }
+  try {
+    mkdirSync(runDir, { recursive: true })
+  } catch (error) {
+    throw new FileError(
+      { fact: `${runDir} cannot be made.`, got: messageOf(error) },
+      { cause: error },
+    )
+  }
+  const found = options.resume ? load(options) : undefined
+  const state = found?.state ?? firstState(options)
+  const parameters = options.initial ?? model.initialise(recipe.seed)
+  const optimiser = new Optimiser(engine, model.parameters, recipe.adamW, {
+    parameters,
+    average: recipe.average > 0,
+  })
+  if (found) {
+    fitTensors(found.folder, found.model, model.parameters)
+    fitTensors(found.folder, found.optim, optimiser.optimSpecs)
+    optimiser.restore(found.model, found.optim, state.updates)
+  }
+  const log = new MetricsLog(runDir, state.step)
+  const started = performance.now()
+  const saved = { at: started, step: found ? state.step : -1, folder: found?.folder ?? '' }
+  return { options, state, optimiser, loader: undefined, log, started, saved }
+}
+
+/** Files and folders that tell that something was trained here. */
+const TRACES = ['ckpt', 'metrics.jsonl']
+
+function firstState({ model, recipe }: TrainOptions): RunState {
+  return {
+    version: 1,
+    config: { family: model.family, config: model.config },
+    recipe: { ...recipe },
+    step: 0,
+    targets: 0,
+    stage: 0,
+    stageTargets: 0,
+    cursor: null,
+    updates: {},
+    heldOutBits: null,
+    best: null,
+  }
+}
+
+function load({ runDir, from, model, recipe, onNote }: TrainOptions) {
+  if (from === undefined && !existsSync(join(runDir, 'ckpt', 'last.json'))) {
+    onNote?.('Nothing was saved before the run was stopped: it begins again.')
+    return undefined
+  }
+  const which = from === undefined ? 'last' : `step_${String(from).padStart(6, '0')}`
+  const { folder, state, ...tensors } = loadOffering(runDir, which)
+  const parsed = parseState(state)
+  if (!parsed.success) {
+    throw new DamagedCheckpointError(join(folder, 'state.json'), {
+      expected: 'the state of a training run',
+      got: parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join(),
+    })
+  }
+  const now = { family: model.family, config: model.config }
+  checkSame('model', parsed.data.config, now)
+  checkSame('recipe', parsed.data.recipe, recipe)
+  onNote?.(`Going on after step ${parsed.data.step} from ${folder}.`)
+  return { folder, state: parsed.data, ...tensors }
+}
+
+/** Turns the hint of a damaged checkpoint into the option that goes around it. */
+function loadOffering(runDir: string, which: string) {
+  try {
+    return loadCheckpoint(runDir, which)
+  } catch (error) {
+    if (!(error instanceof DamagedCheckpointError)) throw error
+    const step = /step_0*(\d+)(?:\.\d+)?$/.exec(error.failure.hint ?? '')?.[1]
+    if (step === undefined) throw error
+    const { expected = '', got = '' } = error.failure
+    const hint = `The one of step ${step} is intact: go on from it with --resume --from ${step}`
+    throw new DamagedCheckpointError(error.file, { expected, got, hint }, { cause: error })
+  }
+}
+
+/** @throws DamagedCheckpointError when `tensors` lack one of `specs` or have it in another shape */
+function fitTensors(folder: string, tensors: FloatTensors, specs: readonly ParameterSpec[]): void {
+  for (const { name, shape } of specs) {
+    const found = tensors[name]
+    if (found?.shape.join() === shape.join()) continue
+    const got = found ? `[${found.shape.join(', ')}]` : 'none'
+    const expected = `\`${name}\` [${shape.join(', ')}]`
+    throw new DamagedCheckpointError(folder, { expected, got })
+  }
+}
+
+// -------------------------------------------------------------------------------- running
+
+/** Trains to the end of the current stage, or to a reason to stop. */
+async function runStage(run: Run): Promise<TrainResult['reason'] | undefined> {
+  const { options, state } = run
+  const { model, engine, recipe, valid } = options
+  const { context, part, targets } = recipe.stages[state.stage]!
+  const learner = await model.learner(engine, { context, part })
+  try {
+    run.loader ??= openLoader(run, learner.segmentLength)
+    const loader = run.loader
+    if (loader.length !== learner.segmentLength) loader.setLength(learner.segmentLength)
+    const count = learner.segmentsPerStep(recipe.evalTargets)
+    const heldOut = heldOutSegments(valid, learner.segmentLength, count, recipe.seed)
+    if (heldOut.length === 0) {
+      options.onNote?.(
+        `No held-out piece is longer than ${learner.segmentLength} samples: this stage is not scored.`,
+      )
+    }
+    for (;;) {
+      const metrics = await takeStep(run, learner, loader)
+      const ends = state.stageTargets >= targets
+      const isDue = ends || crossed(state.targets, metrics.seen, recipe.evalEvery)
+      const scored = isDue && heldOut.length > 0 ? await score(run, learner, heldOut) : undefined
+      if (scored) metrics.line.heldOutBits = scored.bits
+      const improved = scored?.improved ?? false
+      run.log.append(metrics.line)
+      options.onStep?.(metrics.line)
+      if (ends) {
+        state.stage++
+        state.stageTargets = 0
+      }
+      // lets messages and signals in: programs run without giving way
+      await setImmediate()
+      const stop = reasonToStop(run)
+      if (ends || improved || stop || isSaveDue(run)) save(run, improved)
+      if (isDue || stop) options.onMilestone?.()
+      if (ends || stop) return state.stage < recipe.stages.length ? stop : undefined
+    }
+  } finally {
+    await learner.dispose()
+  }
+}
+
+function openLoader({ options, state }: Run, length: number): SegmentLoader {
+  const { train, recipe } = options
+  const cursor = state.cursor && { cursor: state.cursor }
+  return segmentLoader({ pieces: train, length, seed: recipe.seed, ...cursor })
+}
+
+const crossed = (targets: number, seen: number, every: number) =>
+  Math.floor(targets / every) > Math.floor((targets - seen) / every)
+
+async function takeStep(run: Run, learner: Learner, loader: SegmentLoader) {
+  const { options, state, optimiser } = run
+  const { recipe } = options
+  const began = performance.now()
+  const step = state.step + 1
+  const count = learner.segmentsPerStep(recipe.targetsPerStep)
+  const segments = Array.from({ length: count }, () => loader.next().codes)
+  const lesson = await learner.learn(optimiser.parameters, segments, maskSeed(recipe.seed, step))
+  const bits = bitsOf(lesson)
+  if (!Number.isFinite(bits)) throw diverged(run, step, 'loss', bits)
+
+  const targets = state.targets + lesson.targets
+  const lr = learningRate(targets, recipe.learningRate)
+  const gradNorm = await optimiser.update(lesson.gradients, {
+    rate: lr,
+    decay: recipe.weightDecay,
+    clip: recipe.clip,
+    average: recipe.average,
+  })
+  if (!Number.isFinite(gradNorm)) throw diverged(run, step, 'gradient', gradNorm)
+
+  state.step = step
+  state.targets = targets
+  state.stageTargets += lesson.targets
+  state.cursor = loader.cursor
+  const seconds = (performance.now() - began) / 1000
+  const targetsPerSecond = lesson.targets / seconds
+  const timing = {
+    targetsPerSecond,
+    // two operations per multiply-accumulate; a backward pass costs twice a forward one
+    gflops: (6 * learner.macsPerTarget * targetsPerSecond) / 1e9,
+    rssMB: process.memoryUsage.rss() / 2 ** 20,
+    seconds,
+  }
+  const line: StepMetrics = { step, targets, bits, lr, gradNorm, stage: state.stage, timing }
+  return { line, seen: lesson.targets }
+}
+
+const bitsOf = ({ nats, targets }: Lesson) => nats / targets / Math.LN2
+
+const maskSeed = (seed: number, step: number) => new Random(seed, MASKS, 2 * step).uint32()
+
+/** Scores the held-out segments; `improved` when the weights are the best so far. */
+async function score(run: Run, learner: Learner, segments: readonly Uint8Array[]) {
+  const { options, state, optimiser } = run
+  const evaluate = options.evaluate ?? byLearner
+  const bits = await evaluate(optimiser.weights, learner, segments)
+  if (!Number.isFinite(bits)) throw diverged(run, state.step, 'held-out loss', bits)
+  const improved = !state.best || bits < state.best.bits
+  state.heldOutBits = bits
+  if (improved) state.best = { step: state.step, targets: state.targets, bits }
+  return { bits, improved }
+}
+
+/** The loss of the stage that is being trained; gradients are thrown away. */
+const byLearner: Evaluate = async (weights, learner, segments) =>
+  bitsOf(await learner.learn(weights, segments, 0))
+
+function reasonToStop({ options, started }: Run): TrainResult['reason'] | undefined {
+  if (options.signal?.aborted) return 'stopped'
+  const { minutes } = options
+  if (minutes !== undefined && performance.now() - started >= minutes * 60_000) return 'minutes'
+  return undefined
+}
+
+function isSaveDue({ options, state, saved }: Run): boolean {
+  const { seconds = Number.POSITIVE_INFINITY, steps = Number.POSITIVE_INFINITY } = options.saveEvery
+  if (state.step - Math.max(0, saved.step) >= steps) return true
+  return performance.now() - saved.at >= seconds * 1000
+}
+
+function save(run: Run, best: boolean): void {
+  const { options, state, optimiser, log } = run
+  const { model, optim, updates } = optimiser.save()
+  state.updates = updates
+  log.sync()
+  const folder = saveCheckpoint(options.runDir, state.step, { model, optim, state, best })
+  run.saved = { at: performance.now(), step: state.step, folder }
+}
+
+function diverged(run: Run, step: number, what: string, value: number): DivergedError {
+  const { saved } = run
+  const kept = saved.folder === '' ? 'Nothing was saved yet' : `${saved.folder} is intact`
+  return new DivergedError({
+    fact: `The ${what} of step ${step} is not a finite number.`,
+    expected: 'a finite number',
+    got: String(value),
+    hint: `${kept}. Begin again with a lower --lr, a longer --warmup or a lower --clip.`,
+  })
+}
+
+/** Weights out of a checkpoint as initial values, after checking that they fit the model. */
+export function initialFrom(folder: string, tensors: FloatTensors, model: Model): Arrays {
+  fitTensors(folder, tensors, model.parameters)
+  const entries = model.parameters.map(({ name, shape }) => {
+    const data = tensors[name]!.data
+    return [name, data.subarray(0, sizeOf(shape))] as const
+  })
+  return Object.fromEntries(entries)
+}
