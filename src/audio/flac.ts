@@ -18,7 +18,11 @@ export interface FlacInfo {
 /** Reads the 34 bytes of STREAMINFO. */
 export function readStreamInfo(bytes: Uint8Array, at: number): FlacInfo {
   if (at + 34 > bytes.length) {
-    throw truncated('FLAC file', '34 bytes of STREAMINFO', `${bytes.length - at} bytes`)
+    throw truncated(
+      'FLAC file',
+      '34 bytes of STREAMINFO',
+      `${Math.max(0, bytes.length - at)} bytes`,
+    )
   }
   const byte = (i: number) => bytes[at + i]!
   const info = {
@@ -73,11 +77,11 @@ export function flacStream(
         const result = await quietly(() => decoder.decodeFrames(batch))
         const error = result.errors[0]
         if (error !== undefined) throw damaged('FLAC file', `frame error: ${error.message}`)
-        if (result.sampleRate !== info.sampleRate || result.channelData.length !== info.channels) {
+        if (result.channelData.length !== info.channels) {
           throw new AudioDecodeError({
-            fact: 'The FLAC file changes its rate or channels.',
-            expected: `${info.channels} channels at ${info.sampleRate} Hz`,
-            got: `${result.channelData.length} channels at ${result.sampleRate} Hz`,
+            fact: 'The FLAC file changes its number of channels.',
+            expected: `${info.channels} channels`,
+            got: `${result.channelData.length} channels`,
           })
         }
         decoded += result.samplesDecoded
@@ -86,7 +90,7 @@ export function flacStream(
       try {
         let batch: Uint8Array[] = []
         for (const frame of frames()) {
-          batch.push(frame)
+          batch.push(explicit(frame, info))
           if (batch.length === BATCH) {
             yield await decode(batch)
             batch = []
@@ -113,6 +117,38 @@ function rescale(channel: Float32Array, bitDepth: number): Float32Array {
   return channel
 }
 
+/** How a frame names its bits. */
+const BIT_CODES: Readonly<Record<number, number>> = { 8: 1, 12: 2, 16: 4, 20: 5, 24: 6, 32: 7 }
+
+/**
+ * A frame may leave its rate and bits to STREAMINFO, which the decoder never sees. Such a frame
+ * gets its bits, and some rate: the decoder makes no use of it.
+ */
+function explicit(frame: Uint8Array, info: FlacInfo): Uint8Array {
+  const hasRate = (frame[2]! & 15) !== 0
+  const hasBits = ((frame[3]! >> 1) & 7) !== 0
+  if (hasRate && hasBits) return frame
+  const code = BIT_CODES[info.bitDepth]
+  if (code === undefined) {
+    throw new AudioDecodeError({
+      fact: 'The FLAC file has an unusual sample size.',
+      expected: '8, 12, 16, 20, 24 or 32 bits',
+      got: `${info.bitDepth} bits`,
+    })
+  }
+  const patched = frame.slice()
+  if (!hasRate) patched[2]! |= 9 // 44.1 kHz
+  if (!hasBits) patched[3]! |= code << 1
+  const header = headerBytes(patched, 0)
+  patched[header] = crc8(patched, 0, header)
+  let crc = 0
+  const end = patched.length - 2
+  for (let i = 0; i < end; i++) crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >> 8) ^ patched[i]!]!
+  patched[end] = crc >> 8
+  patched[end + 1] = crc & 255
+  return patched
+}
+
 const CRC8 = Uint8Array.from({ length: 256 }, (_, value) => {
   let crc = value
   for (let bit = 0; bit < 8; bit++) crc = crc & 0x80 ? (crc << 1) ^ 0x07 : crc << 1
@@ -127,7 +163,7 @@ const CRC16 = Uint16Array.from({ length: 256 }, (_, value) => {
 
 /**
  * Cuts audio bytes in frames (RFC 9639, section 9). A frame ends where its CRC-16 comes out and
- * either a valid header, the end of the file or the last promised sample follows. One pass.
+ * a valid header or the end of the file follows. One pass.
  */
 function* splitFrames(bytes: Uint8Array, start: number, samples: number): Generator<Uint8Array> {
   let from = start
@@ -139,21 +175,10 @@ function* splitFrames(bytes: Uint8Array, start: number, samples: number): Genera
       if (bytes.length - from < 16) break
       throw damaged('FLAC file', `no frame at byte ${from}, after ${found} samples`)
     }
-    let crc = 0
-    let at = from
-    let ended = false
-    while (!ended && at < bytes.length) {
-      crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >> 8) ^ bytes[at]!]!
-      at++
-      ended =
-        crc === 0 &&
-        at - from > 8 &&
-        (at === bytes.length || found + block === samples || blockSizeAt(bytes, at) > 0)
-    }
-    if (!ended) {
+    const at = frameEnd(bytes, from, found + block === samples)
+    if (at < 0) {
       // the checksum never came out: cut short, or a byte of this frame has changed
-      const next = nextHeader(bytes, from + 8)
-      if (next < 0) break
+      if (nextHeader(bytes, from + 8) < 0) break
       throw damaged('FLAC file', `checksum error in the frame at byte ${from}`)
     }
     yield bytes.subarray(from, at)
@@ -167,6 +192,21 @@ function* splitFrames(bytes: Uint8Array, start: number, samples: number): Genera
       `${found} samples`,
     )
   }
+}
+
+/** Byte after the frame at `from`, or -1 when its checksum never comes out. */
+function frameEnd(bytes: Uint8Array, from: number, isLast: boolean): number {
+  let crc = 0
+  let end = -1
+  for (let at = from; at < bytes.length; ) {
+    crc = ((crc << 8) & 0xffff) ^ CRC16[(crc >> 8) ^ bytes[at]!]!
+    at++
+    if (crc !== 0 || at - from <= 8) continue
+    if (at === bytes.length || (!isLast && blockSizeAt(bytes, at) > 0)) return at
+    // by chance it comes out within a frame, too: what follows the last one is short, if anything
+    if (isLast) end = at
+  }
+  return end
 }
 
 function nextHeader(bytes: Uint8Array, from: number): number {
@@ -187,21 +227,29 @@ function blockSizeAt(bytes: Uint8Array, at: number): number {
   const rateCode = bytes[at + 2]! & 15
   const channelCode = bytes[at + 3]! >> 4
   if (sizeCode === 0 || rateCode === 15 || channelCode > 10 || (bytes[at + 3]! & 1) === 1) return 0
+  const end = headerBytes(bytes, at) + at
+  if (end <= at || end >= bytes.length || crc8(bytes, at, end) !== bytes[end]) return 0
+  if (sizeCode === 1) return 192
+  if (sizeCode < 6) return 576 << (sizeCode - 2)
+  if (sizeCode > 7) return 256 << (sizeCode - 8)
+  const size = end - (rateCode === 12 ? 1 : rateCode > 12 ? 2 : 0)
+  return sizeCode === 6 ? bytes[size - 1]! + 1 : ((bytes[size - 2]! << 8) | bytes[size - 1]!) + 1
+}
+
+/** Length of a frame header without its checksum; 0 when its number makes no sense. */
+function headerBytes(bytes: Uint8Array, at: number): number {
+  const sizeCode = bytes[at + 2]! >> 4
+  const rateCode = bytes[at + 2]! & 15
   const lead = bytes[at + 4]!
   // the frame number is coded like UTF-8, of up to 7 bytes
-  const numberBytes = lead < 0x80 ? 1 : Math.clz32(~(lead << 24))
-  if (numberBytes > 7 || (lead >= 0x80 && numberBytes < 2)) return 0
-  let end = at + 4 + numberBytes
-  let block = sizeCode === 1 ? 192 : sizeCode < 6 ? 576 << (sizeCode - 2) : 256 << (sizeCode - 8)
-  if (sizeCode === 6) block = bytes[end++]! + 1
-  else if (sizeCode === 7) {
-    block = ((bytes[end]! << 8) | bytes[end + 1]!) + 1
-    end += 2
-  }
-  if (rateCode === 12) end += 1
-  else if (rateCode > 12) end += 2
-  if (end >= bytes.length) return 0
+  const number = lead < 0x80 ? 1 : Math.clz32(~(lead << 24))
+  if (number > 7 || (lead >= 0x80 && number < 2)) return 0
+  const size = sizeCode === 6 ? 1 : sizeCode === 7 ? 2 : 0
+  return 4 + number + size + (rateCode === 12 ? 1 : rateCode > 12 ? 2 : 0)
+}
+
+function crc8(bytes: Uint8Array, from: number, to: number): number {
   let crc = 0
-  for (let i = at; i < end; i++) crc = CRC8[crc ^ bytes[i]!]!
-  return crc === bytes[end] ? block : 0
+  for (let i = from; i < to; i++) crc = CRC8[crc ^ bytes[i]!]!
+  return crc
 }

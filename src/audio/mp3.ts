@@ -79,11 +79,13 @@ interface Mp3Layout {
 /** Walks all frame headers, so that damage and truncation are found before decoding. */
 function layout(bytes: Uint8Array, start: number): Mp3Layout {
   const first = frameAt(bytes, start)!
-  const promised = promisedFrames(bytes, start, first)
+  const promised = promiseOf(bytes, start, first)
   let mono = first.mono
   let at = start
   let frames = 0
-  while (at < bytes.length) {
+  /** Length that a last, incomplete frame should have. */
+  let cut = 0
+  while (at + 4 <= bytes.length) {
     const header = frameAt(bytes, at)
     if (header === undefined) {
       const after = skipId3(bytes, at)
@@ -92,8 +94,11 @@ function layout(bytes: Uint8Array, start: number): Mp3Layout {
         continue
       }
       const junk = bytes.subarray(at)
-      if (frames < (promised ?? 0) && !isTrailer(junk)) {
-        throw damaged('MP3 file', `no frame at byte ${at}, after ${frames} frames of ${promised}`)
+      if (frames < (promised?.frames ?? 0) && !isTrailer(junk)) {
+        throw damaged(
+          'MP3 file',
+          `no frame at byte ${at}, after ${frames} frames of ${promised?.frames}`,
+        )
       }
       if (findMp3(junk) >= 0) throw damaged('MP3 file', `bytes that are no frame at byte ${at}`)
       break
@@ -106,35 +111,46 @@ function layout(bytes: Uint8Array, start: number): Mp3Layout {
       })
     }
     if (at + header.bytes > bytes.length) {
-      if (promised !== undefined && frames >= promised) break
-      throw truncated(
-        'MP3 file',
-        `${header.bytes} bytes in its last frame`,
-        `${bytes.length - at} bytes`,
-      )
+      cut = header.bytes
+      break
     }
     mono &&= header.mono
     at += header.bytes
     frames++
   }
-  // encoders differ in whether the frame with the count counts itself
-  if (promised !== undefined && frames < promised) {
-    throw truncated('MP3 file', `${promised} frames`, `${frames} frames`)
+  if (promised === undefined) {
+    if (cut === 0) return { sampleRate: first.sampleRate, mono, end: at }
+    throw truncated('MP3 file', `${cut} bytes in its last frame`, `${bytes.length - at} bytes`)
+  }
+  // some encoders count the frame with the count, so one less is only short if the bytes say so
+  const missing = promised.frames - (frames - 1)
+  if (missing > 1 || (missing === 1 && (cut > 0 || promised.bytes > at - start))) {
+    throw truncated('MP3 file', `${promised.frames} frames`, `${frames - 1} frames`)
   }
   return { sampleRate: first.sampleRate, mono, end: at }
 }
 
-/** The number of frames that a Xing, Info or VBRI header in the first frame promises. */
-function promisedFrames(bytes: Uint8Array, at: number, header: FrameHeader): number | undefined {
+interface Promised {
+  frames: number
+  /** 0 when not told. */
+  bytes: number
+}
+
+/** What a Xing, Info or VBRI header in the first frame promises. */
+function promiseOf(bytes: Uint8Array, at: number, header: FrameHeader): Promised | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const side = header.version === 3 ? (header.mono ? 17 : 32) : header.mono ? 9 : 17
   const name = (from: number) => String.fromCharCode(...bytes.subarray(from, from + 4))
   const xing = at + 4 + side
-  if (xing + 12 <= bytes.length && ['Xing', 'Info'].includes(name(xing))) {
-    return view.getUint32(xing + 4) & 1 ? view.getUint32(xing + 8) : undefined
+  if (xing + 16 <= bytes.length && ['Xing', 'Info'].includes(name(xing))) {
+    const flags = view.getUint32(xing + 4)
+    if ((flags & 1) === 0) return undefined
+    return { frames: view.getUint32(xing + 8), bytes: flags & 2 ? view.getUint32(xing + 12) : 0 }
   }
   const vbri = at + 36
-  if (vbri + 18 <= bytes.length && name(vbri) === 'VBRI') return view.getUint32(vbri + 14)
+  if (vbri + 18 <= bytes.length && name(vbri) === 'VBRI') {
+    return { frames: view.getUint32(vbri + 14), bytes: view.getUint32(vbri + 10) }
+  }
   return undefined
 }
 

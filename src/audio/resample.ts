@@ -33,6 +33,25 @@ interface Bank {
   taps: number
 }
 
+function checkRates(from: number, to: number): void {
+  if (from > 0 && to > 0 && Number.isFinite(from) && Number.isFinite(to)) return
+  throw new UsageError({
+    fact: 'A sample rate must be a positive number.',
+    expected: 'two rates in Hz',
+    got: `${from} and ${to}`,
+  })
+}
+
+/** The last bank: files of a folder mostly have one rate. */
+let lastBank: { phases: number; scale: number; bank: Bank } | undefined
+
+function bankOf(phases: number, scale: number): Bank {
+  if (lastBank?.phases !== phases || lastBank.scale !== scale) {
+    lastBank = { phases, scale, bank: buildBank(phases, scale) }
+  }
+  return lastBank.bank
+}
+
 function buildBank(phases: number, scale: number): Bank {
   const half = Math.ceil(HALF_WIDTH / scale)
   const taps = 2 * half
@@ -82,15 +101,7 @@ export class Resampler {
    * @throws UsageError when a rate is not a positive finite number
    */
   constructor(from: number, to: number) {
-    for (const rate of [from, to]) {
-      if (!(rate > 0 && Number.isFinite(rate))) {
-        throw new UsageError({
-          fact: 'A sample rate must be a positive number.',
-          expected: 'two rates in Hz',
-          got: `${from} and ${to}`,
-        })
-      }
-    }
+    checkRates(from, to)
     this.#from = from
     this.#to = to
     const scale = Math.min(1, to / from)
@@ -100,7 +111,7 @@ export class Resampler {
     this.#step = exact ? from / divisor : 0
     // a lower cut-off varies more slowly between phases, so fewer of them do
     const phases = exact ? to / divisor : Math.max(16, Math.ceil(FINE_PHASES * scale))
-    this.#bank = buildBank(phases, scale)
+    this.#bank = bankOf(phases, scale)
     this.#half = taps / 2
     this.#held = new Float64Array(taps * 2)
     this.#heldStart = -this.#half
@@ -196,7 +207,8 @@ function dot(a: Float64Array, i: number, b: Float64Array, j: number, n: number):
  * @throws UsageError when a rate is not a positive finite number
  */
 export function resample(samples: Float32Array, from: number, to: number): Float32Array {
-  if (from === to && from > 0) return samples.slice()
+  checkRates(from, to)
+  if (from === to) return samples.slice()
   const resampler = new Resampler(from, to)
   const head = resampler.push(samples)
   const tail = resampler.flush()

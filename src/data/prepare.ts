@@ -64,7 +64,7 @@ export async function prepareDataset(
   await checkPlaces(folder, out)
   const splitter = await splitterOf(folder, options.split)
   const { candidates, skipped, ignored, hidden } = await scan(folder)
-  skipped.push(...splitter.missing(candidates.map(({ source }) => source)))
+  skipped.push(...splitter.missing([...candidates, ...skipped].map(({ source }) => source)))
   const before = await readBefore(out)
   const known = new Map(
     [...before.rows, ...(await readJournal(out))].map((row) => [row.shard, row]),
