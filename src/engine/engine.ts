@@ -146,12 +146,14 @@ export class Engine {
    * Compiles what `outputs` need.
    *
    * @param feeds tensors at which the graph is cut, fed by name besides its own inputs
+   * @param constants values of inputs that never change, built into the program
    */
   async compile(
     outputs: Readonly<Record<string, Tensor>>,
     feeds: Readonly<Record<string, Tensor>> = {},
+    constants: Readonly<Record<string, Float32Array>> = {},
   ): Promise<Program> {
-    const program = lower(outputs, feeds)
+    const program = lower(outputs, feeds, constants)
     const { backend, threads } = { threads: 0, ...this.#options, backend: this.backend }
     try {
       const session = await this.#ort.InferenceSession.create(program.bytes, {

@@ -1,3 +1,4 @@
+export { countMacs } from './cost.js'
 export { GradientError, gradients } from './gradients.js'
 export { describeTensor, lower, type OnnxProgram } from './onnx.js'
 export { apply, type Op } from './op.js'

@@ -91,10 +91,13 @@ export interface OnnxProgram {
  * @param feeds tensors taken as inputs of the program, by name. Besides the graph's inputs these may
  *   be any tensors: the graph is cut there, and what lies behind them is not computed. A forward and
  *   a backward program of one graph share activations in this way.
+ * @param constants values of inputs that never change: they are built in, and the runtime may lay
+ *   them out as it likes
  */
 export function lower(
   outputs: Readonly<Record<string, Tensor>>,
   feeds: Readonly<Record<string, Tensor>> = {},
+  constants: Readonly<Record<string, Float32Array>> = {},
 ): OnnxProgram {
   const names = new Map<Tensor, string>()
   const inputs = new Map<string, Tensor>()
@@ -105,6 +108,11 @@ export function lower(
 
   const to = new Lowering()
   for (const node of needed(Object.values(outputs), names)) {
+    const value = node.op.name === 'input' ? constants[node.label] : undefined
+    if (value) {
+      names.set(node, to.constant(value, node.shape))
+      continue
+    }
     if (node.op.name === 'input') {
       names.set(node, node.label)
       inputs.set(node.label, node)

@@ -146,8 +146,9 @@ describe('gradients equal central differences in float64', () => {
           {
             x: [batch, channels, (taps - 1) * dilation + 1 + extra],
             w: [filters, channels, taps],
+            bias: [filters],
           },
-          ({ x, w }) => conv1d(x!, w!, { stride, dilation }),
+          ({ x, w, bias }) => conv1d(x!, w!, { stride, dilation, bias: bias! }),
         ),
       15,
     ))

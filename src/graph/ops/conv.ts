@@ -3,6 +3,7 @@ import { apply, misfit, type Op } from '../op.js'
 import { showShape, type Tensor } from '../tensor.js'
 import { reverse } from './gather.js'
 import { matmul } from './matmul.js'
+import { sum } from './reduce.js'
 import { concat, dilate, pad, reshape, slice, transpose } from './shape.js'
 
 interface ConvAttrs {
@@ -29,27 +30,28 @@ const convOp: Op<ConvAttrs> = {
     }
     return [batch!, filters!, Math.floor((time! - span) / stride) + 1]
   },
-  lower(to, [x, w], node, attrs) {
+  lower(to, [x, w, b], node, attrs) {
     const [signal, kernel] = node.inputs as [Tensor, Tensor]
     const [filters, channels, taps] = kernel.shape as [number, number, number]
     // ORT's Conv has no float64
     if (node.dtype === 'float64' || channels * taps <= SMALL) {
-      return lowerUnfolded(to, x!, w!, node, attrs)
+      return withBias(to, lowerUnfolded(to, x!, w!, node, attrs), b)
     }
     const { stride, dilation } = attrs
     if (taps === 1 && stride === 1 && signal.shape[0] === 1) {
       // a pointwise convolution of one signal is a plain product
       const matrix = to.emit('Reshape', [w!, to.ints([filters, channels])])
       const columns = to.emit('Reshape', [x!, to.ints([channels, signal.shape[2]!])])
-      return to.emit('Reshape', [to.emit('MatMul', [matrix, columns]), to.ints(node.shape)])
+      const product = to.emit('MatMul', [matrix, columns])
+      return withBias(to, to.emit('Reshape', [product, to.ints(node.shape)]), b)
     }
-    return to.emit('Conv', [x!, w!], { strides: [stride], dilations: [dilation] })
+    return to.emit('Conv', b ? [x!, w!, b] : [x!, w!], { strides: [stride], dilations: [dilation] })
   },
   // y[o, t] = sum w[o, c, k] x[c, s t + d k]:
   //   dx = convolution of dy, s - 1 zeros between its columns, with the kernel reversed in time
   //   dw[o, c, k] = sum_t dy[o, t] x[c, s t + d k], one product per tap
   vjp(dy, node, { stride, dilation }) {
-    const [x, w] = node.inputs as [Tensor, Tensor]
+    const [x, w, b] = node.inputs as [Tensor, Tensor, Tensor | undefined]
     const [batch, channels, time] = x.shape as [number, number, number]
     const [filters, , taps] = w.shape as [number, number, number]
     const columns = dy.shape[2]!
@@ -70,8 +72,14 @@ const convOp: Op<ConvAttrs> = {
       const product = matmul(dyRows, rows(seen, channels), { transB: true })
       return reshape(product, [filters, channels, 1])
     })
-    return [dx, concat(perTap, 2)]
+    const dw = concat(perTap, 2)
+    return b ? [dx, dw, reshape(sum(dy, [0, 2]), [filters])] : [dx, dw]
   },
+}
+
+/** Adds a bias per filter to [batch, filters, time]. */
+function withBias(to: Lowering, y: string, b: string | undefined): string {
+  return b ? to.emit('Add', [y, to.emit('Unsqueeze', [b, to.ints([1])])]) : y
 }
 
 /** The same convolution as a product with the unfolded signal: [filters, c k] x [c k, time]. */
@@ -104,12 +112,13 @@ function lowerUnfolded(
  *
  * @param x [batch, channels, time]
  * @param w [filters, channels, taps]
+ * @param bias [filters]
  * @returns [batch, filters, floor((time - (taps - 1) dilation - 1) / stride) + 1]
  */
 export function conv1d(
   x: Tensor,
   w: Tensor,
-  { stride = 1, dilation = 1 }: { stride?: number; dilation?: number } = {},
+  { stride = 1, dilation = 1, bias }: { stride?: number; dilation?: number; bias?: Tensor } = {},
 ): Tensor {
-  return apply(convOp, [x, w], { stride, dilation })
+  return apply(convOp, bias ? [x, w, bias] : [x, w], { stride, dilation })
 }

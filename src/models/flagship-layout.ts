@@ -1,0 +1,53 @@
+/** How whole segments are cut into stretches of time and blocks of phases. */
+import type { FlagshipConfig } from './flagship.js'
+
+/** Samples of a stretch and rows of a block: enough for full speed, few enough for the caches. */
+export const STRETCH = 8000
+export const ROWS = 8192
+
+/** The largest divisor of `n` that is at most `bound`. */
+export function divisorUpTo(n: number, bound: number): number {
+  for (let d = Math.min(n, Math.max(1, Math.floor(bound))); d > 1; d--) if (n % d === 0) return d
+  return 1
+}
+
+/** How a segment of `tokens` chunks is cut: stretches of `time` samples, blocks of `phases`. */
+export function cut(config: FlagshipConfig, context: number) {
+  const { chunk } = config
+  const tokens = Math.max(1, Math.round(context / chunk))
+  const segment = tokens * chunk
+  const time = divisorUpTo(segment, STRETCH)
+  const phases = divisorUpTo(chunk, ROWS / tokens)
+  return { chunk, tokens, segment, time, phases }
+}
+
+/** The part of `array` that belongs to stretch `i` of `count` equal ones; a view. */
+export function part(array: Float32Array, i: number, count: number): Float32Array {
+  const size = array.length / count
+  return array.subarray(i * size, (i + 1) * size)
+}
+
+/**
+ * Copies the rows of phases `first` and following between a whole segment [tokens, chunk, width]
+ * and a block [tokens, phases, width].
+ */
+export function copyPhases(
+  direction: 'gather' | 'scatter',
+  whole: Float32Array | Int32Array,
+  block: Float32Array | Int32Array,
+  { tokens, chunk, phases, first }: Record<'tokens' | 'chunk' | 'phases' | 'first', number>,
+): void {
+  const width = whole.length / (tokens * chunk)
+  for (let m = 0; m < tokens; m++) {
+    const start = (m * chunk + first) * width
+    const rows = whole.subarray(start, start + phases * width)
+    const mine = block.subarray(m * phases * width, (m + 1) * phases * width)
+    if (direction === 'gather') mine.set(rows)
+    else rows.set(mine)
+  }
+}
+
+/** Codes [time] as a stretch program is fed: codes, and their values [1, 1, time]. */
+export function samplesOf(codes: Int32Array, values: Float32Array) {
+  return { codes, x: Float32Array.from(codes, (code) => values[code]!) }
+}

@@ -1,0 +1,35 @@
+import { quantizer } from '../audio/index.js'
+import type { Engine } from '../engine/index.js'
+import { sizeOf } from '../graph/index.js'
+import { type Declared, initialise } from '../nn/parameters.js'
+import type { FlagshipConfig } from './flagship.js'
+import { DenseGenerator } from './flagship-generator.js'
+import { DenseLearner } from './flagship-learner.js'
+import { buildBlock, buildStretch } from './flagship-programs.js'
+import { DenseScorer } from './flagship-scorer.js'
+import type { Arrays, Model, Stage } from './model.js'
+
+/** The flagship under one configuration. */
+export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
+  const values = quantizer(config.audio.quantizer).table
+  const parameters = declared(config)
+  return {
+    family: 'flagship',
+    config,
+    parameters,
+    size: parameters.reduce((total, { shape }) => total + sizeOf(shape), 0),
+    initialise: (seed) => initialise(parameters, seed),
+    learner: (engine: Engine, stage: Stage) =>
+      DenseLearner.open(engine, config, { ...stage, values }),
+    scorer: (engine: Engine, weights: Arrays) => DenseScorer.open(engine, config, weights, values),
+    generator: (engine: Engine, weights: Arrays, context: number) =>
+      DenseGenerator.open(engine, config, weights, values, context),
+  }
+}
+
+/** All parameters, in the order of the network. */
+function declared(config: FlagshipConfig): Declared[] {
+  const stretch = buildStretch(config, 1, 'all')
+  const block = buildBlock(config, { tokens: 1, phases: 1 }, 'all')
+  return [...stretch.p.declared.values(), ...block.p.declared.values()]
+}

@@ -1,0 +1,188 @@
+/**
+ * The graphs of the dense flagship. The network splits at what every sample hands to the context,
+ * its latent z and its local features s: before it everything runs over stretches of time, behind it
+ * over blocks of phases, so that memory depends on the stretch and the block, not on the context.
+ */
+import {
+  countMacs,
+  crossEntropy,
+  Graph,
+  gradients,
+  input,
+  mul,
+  reshape,
+  sizeOf,
+  slice,
+  sum,
+  type Tensor,
+  transpose,
+} from '../graph/index.js'
+import type { CausalLayer } from '../nn/layers.js'
+import { Parameters } from '../nn/parameters.js'
+import {
+  contextTransformer,
+  encode,
+  encoderLayers,
+  type FlagshipConfig,
+  head,
+  localFeatures,
+  localLayers,
+  stateInputs,
+  windowBias,
+} from './flagship.js'
+
+export type Part = 'all' | 'local'
+
+type Named = Record<string, Tensor>
+
+/** What runs over a stretch of time: from samples to z and s. */
+export interface Stretch {
+  p: Parameters
+  /** z [time, width] and s [time, skip], as far as the model has them. */
+  features: Named
+  /** What the causal layers remember, fed as `state.*` and fetched as `next.*`. */
+  states: Named
+  next: Named
+  /** Maps that a backward program takes over from the forward program. */
+  maps: Named
+  macs: number
+}
+
+/** Builds the graph from `time` samples to their features. */
+export function buildStretch(
+  config: FlagshipConfig,
+  time: number,
+  part: Part,
+  dtype: 'float32' | 'float64' = 'float32',
+): Stretch {
+  const graph = new Graph(dtype)
+  const p = new Parameters(graph)
+  const x = input(graph, 'x', [1, 1, time])
+  const stretch: Stretch = { p, features: {}, states: {}, next: {}, maps: {}, macs: 0 }
+
+  const add = (
+    prefix: string,
+    layers: CausalLayer[],
+    run: (states: Tensor[]) => { maps: Tensor[]; states: Tensor[] },
+  ) => {
+    const states = stateInputs(p, `state.${prefix}`, layers)
+    const result = run(states)
+    for (const [i, state] of states.entries()) {
+      stretch.states[`state.${prefix}.${i}`] = state
+      stretch.next[`next.${prefix}.${i}`] = result.states[i]!
+    }
+    for (const [i, map] of result.maps.entries()) stretch.maps[`map.${prefix}.${i}`] = map
+  }
+
+  if (part === 'all') {
+    add('encoder', encoderLayers(config), (states) => {
+      const { z, ...rest } = encode(p, config, x, states)
+      stretch.features.z = z
+      return rest
+    })
+  }
+  const { local } = config
+  if (local) {
+    const codes = input(graph, 'codes', [time], 'int32')
+    add('local', localLayers(local), (states) => {
+      const { s, ...rest } = localFeatures(p, { ...config, local }, codes, x, states)
+      stretch.features.s = s
+      return rest
+    })
+  }
+  stretch.macs = countMacs(Object.values(stretch.features))
+  return stretch
+}
+
+/**
+ * Adds the gradients of a stretch: from `d.z`, `d.s` and `d.next.*` to the parameters (`grad.*`) and
+ * to the states before it (`d.state.*`).
+ */
+export function differentiateStretch({ p, features, states, next }: Stretch): Named {
+  const outputs = [...Object.entries(features), ...Object.entries(next)].map(
+    ([name, tensor]) => [tensor, input(p.graph, `d.${name}`, tensor.shape)] as const,
+  )
+  const names = [...p.tensors.keys()]
+  const stateNames = Object.keys(states)
+  const wrt = [...p.tensors.values(), ...Object.values(states)]
+  const found = gradients(outputs, wrt)
+  return Object.fromEntries([
+    ...names.map((name, i) => [`grad.${name}`, found[i]!]),
+    ...stateNames.map((name, i) => [`d.${name}`, found[names.length + i]!]),
+  ])
+}
+
+/** What runs over a block of phases: from z and s to the loss. */
+export interface Block {
+  p: Parameters
+  /** Nats of every target in the order (token, phase), [tokens * phases]. */
+  nats: Tensor
+  /** z [tokens, phases, width] and s [tokens, phases, skip], as far as the model has them. */
+  features: Named
+  macs: number
+}
+
+/**
+ * Builds the graph from the features of `phases` phases, `tokens` tokens each, to the nats of the
+ * newest `scored` tokens of each.
+ */
+export function buildBlock(
+  config: FlagshipConfig,
+  size: { tokens: number; phases: number; scored?: number },
+  part: Part,
+  dtype: 'float32' | 'float64' = 'float32',
+): Block {
+  const { tokens, phases } = size
+  const scored = size.scored ?? tokens
+  const graph = new Graph(dtype)
+  const p = new Parameters(graph)
+  const features: Named = {}
+  const rows = scored * phases
+
+  let h: Tensor | undefined
+  if (part === 'all') {
+    const z = input(graph, 'z', [tokens, phases, config.width])
+    features.z = z
+    const byPhase = transpose(z, [1, 0, 2]) // [phases, tokens, width]
+    const bias = windowBias(p, config, tokens, tokens)
+    const found = contextTransformer(p, config, byPhase, bias).h
+    h = reshape(newest(transpose(found, [1, 0, 2]), scored), [rows, config.width])
+  }
+  let s: Tensor | undefined
+  if (config.local) {
+    features.s = input(graph, 's', [scored, phases, config.local.skip])
+    s = reshape(features.s, [rows, config.local.skip])
+  }
+  const targets = input(graph, 'targets', [rows], 'int32')
+  const nats = crossEntropy(head(p, config, h, s), targets) // [rows]
+  return { p, nats, features, macs: countMacs([nats]) }
+}
+
+function newest(x: Tensor, count: number): Tensor {
+  const tokens = x.shape[0]!
+  return slice(x, 0, tokens - count, tokens)
+}
+
+/**
+ * Adds the gradients of a block's loss, the sum of its nats times the input `weight` [1]: to its
+ * features (`d.*`) and to the parameters (`grad.*`); the sum itself is `nats`.
+ */
+export function differentiateBlock({ p, nats, features }: Block): Named {
+  const total = sum(nats) // [1]
+  const weight = input(p.graph, 'weight', [1])
+  const names = [...p.tensors.keys()]
+  const featureNames = Object.keys(features)
+  const found = gradients([mul(total, weight)], [...p.tensors.values(), ...Object.values(features)])
+  return Object.fromEntries([
+    ['nats', total],
+    ...names.map((name, i) => [`grad.${name}`, found[i]!]),
+    ...featureNames.map((name, i) => [`d.${name}`, found[names.length + i]!]),
+  ])
+}
+
+/** Arrays of zeros for tensors. */
+export function zeros(tensors: Named): Record<string, Float32Array> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, t]) => [name, new Float32Array(sizeOf(t.shape))]),
+  )
+}

@@ -1,0 +1,210 @@
+import { SILENCE } from '../audio/quantize.js'
+import type { Engine, Program } from '../engine/index.js'
+import type { FlagshipConfig } from './flagship.js'
+import { copyPhases, divisorUpTo, ROWS, STRETCH, samplesOf } from './flagship-layout.js'
+import { buildBlock, buildStretch, zeros } from './flagship-programs.js'
+import type { Arrays, Scorer } from './model.js'
+
+/** Runs the stretch program over a piece, from its first sample on, and keeps the states. */
+export class FeatureStream {
+  readonly widths: Readonly<Record<string, number>>
+  readonly #program: Program
+  readonly #values: Float32Array
+  readonly #time: number
+  #states: Arrays
+  #next: Arrays
+
+  static async open(
+    engine: Engine,
+    config: FlagshipConfig,
+    parameters: Arrays,
+    time: number,
+    values: Float32Array,
+  ): Promise<FeatureStream> {
+    const stretch = buildStretch(config, time, 'all')
+    const { features, next, states } = stretch
+    const program = await engine.compile({ ...features, ...next }, {}, parameters)
+    const widths = Object.fromEntries(Object.entries(features).map(([k, t]) => [k, t.shape[1]!]))
+    return new FeatureStream(program, time, values, widths, zeros(states))
+  }
+
+  private constructor(
+    program: Program,
+    time: number,
+    values: Float32Array,
+    widths: Record<string, number>,
+    states: Arrays,
+  ) {
+    this.#program = program
+    this.#time = time
+    this.#values = values
+    this.widths = widths
+    this.#states = states
+    this.#next = Object.fromEntries(
+      Object.entries(states).map(([k, a]) => [k, new Float32Array(a.length)]),
+    )
+  }
+
+  get states(): Arrays {
+    return this.#states
+  }
+
+  /** What the causal layers remember; zeros by default, as before the first sample. */
+  set states(states: Arrays | undefined) {
+    for (const [name, array] of Object.entries(this.#states)) {
+      const given = states?.[name]
+      if (given) array.set(given)
+      else array.fill(0)
+    }
+  }
+
+  /** Features of the next `codes`, a multiple of the stretch, written into `into`. */
+  async run(codes: Int32Array, into: Arrays): Promise<void> {
+    for (let start = 0; start < codes.length; start += this.#time) {
+      const mine = codes.subarray(start, start + this.#time)
+      const outputs: Arrays = {}
+      for (const [name, width] of Object.entries(this.widths)) {
+        outputs[name] = into[name]!.subarray(start * width, (start + this.#time) * width)
+      }
+      for (const [name, array] of Object.entries(this.#next)) {
+        outputs[name.replace('state.', 'next.')] = array
+      }
+      await this.#program.run({ ...this.#states, ...samplesOf(mine, this.#values) }, outputs)
+      ;[this.#states, this.#next] = [this.#next, this.#states]
+    }
+  }
+
+  async dispose(): Promise<void> {
+    await this.#program.dispose()
+  }
+}
+
+/**
+ * Scores pieces with the dense form. With a context of n tokens, a segment of n tokens is computed
+ * and its newer half scored, then the segment moves on by that half: every prediction uses at most
+ * the context, and, but for the beginning of a piece, at least half of it.
+ */
+export class DenseScorer implements Scorer {
+  readonly #engine: Engine
+  readonly #config: FlagshipConfig
+  readonly #parameters: Arrays
+  readonly #features: FeatureStream
+  readonly #blocks = new Map<string, Program>()
+
+  static async open(
+    engine: Engine,
+    config: FlagshipConfig,
+    parameters: Arrays,
+    values: Float32Array,
+  ): Promise<DenseScorer> {
+    const time = divisorUpTo(config.chunk, STRETCH)
+    const features = await FeatureStream.open(engine, config, parameters, time, values)
+    return new DenseScorer(engine, config, parameters, features)
+  }
+
+  private constructor(
+    engine: Engine,
+    config: FlagshipConfig,
+    parameters: Arrays,
+    features: FeatureStream,
+  ) {
+    this.#engine = engine
+    this.#config = config
+    this.#parameters = parameters
+    this.#features = features
+  }
+
+  async score(
+    codes: Uint8Array,
+    context: number,
+    onProgress: (samples: number) => void = () => {},
+  ): Promise<Float32Array> {
+    const { chunk } = this.#config
+    const all = Math.ceil(codes.length / chunk)
+    const tokens = Math.min(all, Math.max(1, Math.round(context / chunk)))
+    const hop = Math.max(1, Math.floor(tokens / 2))
+    // the first sample follows silence; silence fills the last chunk, where nobody looks
+    const inputs = new Int32Array((all + hop) * chunk).fill(SILENCE)
+    inputs.set(codes.subarray(0, -1), 1)
+    const targets = new Int32Array(inputs.length)
+    targets.set(codes)
+
+    const nats = new Float32Array(inputs.length)
+    const segment: Arrays = {}
+    for (const [name, width] of Object.entries(this.#features.widths)) {
+      segment[name] = new Float32Array(tokens * chunk * width)
+    }
+    this.#features.states = undefined
+    for (let first = 0, fresh = tokens; first + tokens - fresh < all; first += hop, fresh = hop) {
+      await this.#advance(segment, inputs, first, tokens, fresh)
+      await this.#scoreSegment(segment, targets, nats, { first, tokens, scored: fresh })
+      onProgress(Math.min(codes.length, (first + tokens) * chunk))
+    }
+    return nats.slice(0, codes.length)
+  }
+
+  /** Makes `segment` hold the features of tokens first .. first + tokens, `fresh` of them new. */
+  async #advance(
+    segment: Arrays,
+    inputs: Int32Array,
+    first: number,
+    tokens: number,
+    fresh: number,
+  ): Promise<void> {
+    const { chunk } = this.#config
+    const into: Arrays = {}
+    for (const [name, width] of Object.entries(this.#features.widths)) {
+      const size = chunk * width
+      const array = segment[name]!
+      array.copyWithin(0, fresh * size)
+      into[name] = array.subarray((tokens - fresh) * size)
+    }
+    const start = (first + tokens - fresh) * chunk
+    await this.#features.run(inputs.subarray(start, start + fresh * chunk), into)
+  }
+
+  async #scoreSegment(
+    segment: Arrays,
+    targets: Int32Array,
+    nats: Float32Array,
+    { first, tokens, scored }: Record<'first' | 'tokens' | 'scored', number>,
+  ): Promise<void> {
+    const { chunk } = this.#config
+    const { width } = this.#config
+    const skip = this.#config.local?.skip ?? 0
+    const phases = divisorUpTo(chunk, ROWS / tokens)
+    const program = await this.#block(tokens, phases, scored)
+    const z = new Float32Array(tokens * phases * width)
+    const s = new Float32Array(scored * phases * skip)
+    const mine = new Int32Array(scored * phases)
+    const found = new Float32Array(scored * phases)
+    const start = (first + tokens - scored) * chunk
+    const range = [start, start + scored * chunk] as const
+    for (let phase = 0; phase < chunk; phase += phases) {
+      const whole = { tokens, chunk, phases, first: phase }
+      const newest = { ...whole, tokens: scored }
+      copyPhases('gather', segment.z!, z, whole)
+      if (segment.s) {
+        copyPhases('gather', segment.s.subarray((tokens - scored) * chunk * skip), s, newest)
+      }
+      copyPhases('gather', targets.subarray(...range), mine, newest)
+      await program.run({ z, s, targets: mine }, { nats: found })
+      copyPhases('scatter', nats.subarray(...range), found, newest)
+    }
+  }
+
+  async #block(tokens: number, phases: number, scored: number): Promise<Program> {
+    const key = `${tokens} ${scored}`
+    const known = this.#blocks.get(key)
+    if (known) return known
+    const { nats } = buildBlock(this.#config, { tokens, phases, scored }, 'all')
+    const program = await this.#engine.compile({ nats }, {}, this.#parameters)
+    this.#blocks.set(key, program)
+    return program
+  }
+
+  async dispose(): Promise<void> {
+    await this.#features.dispose()
+    for (const program of this.#blocks.values()) await program.dispose()
+  }
+}

@@ -1,0 +1,336 @@
+/**
+ * The flagship: a shared convolutional encoder over chunks of raw audio, a Transformer over their
+ * latents, a softmax over the next sample. After P. Verma, "A Language Model With Million Context
+ * Length For Raw Audio" (2022/2023), section 3; rebuilt so that every sample of a waveform is a
+ * training target (preset `stream`), with the paper's own form beside it (preset `paper`).
+ */
+import type { QuantizerName } from '../audio/index.js'
+import {
+  add,
+  concat,
+  conv1d,
+  input,
+  mul,
+  relu,
+  reshape,
+  type Shape,
+  sigmoid,
+  slice,
+  type Tensor,
+  take,
+  tanh,
+  transpose,
+} from '../graph/index.js'
+import { attention, causalBias } from '../nn/attention.js'
+import { type CausalLayer, causalConv, layerNorm, linear } from '../nn/layers.js'
+import { he, type Parameters } from '../nn/parameters.js'
+
+/** The local path: a stack of gated residual dilated convolutions over the newest samples. */
+export interface LocalConfig {
+  /** Width of the residual stream. */
+  channels: number
+  /** Dilations of the layers in order; each has two taps. */
+  dilations: number[]
+  /** Width of what the stack hands to the head. */
+  skip: number
+}
+
+export interface FlagshipConfig {
+  /** `stream`: causal, relative positions, every sample a target. `paper`: as printed. */
+  form: 'stream' | 'paper'
+  /** Samples a token summarises, P in the paper. */
+  chunk: number
+  /** Tokens of the longest history, N in the paper: context = chunk * tokens samples. */
+  tokens: number
+  kernel: number
+  filters: number[]
+  /** Strides in the paper; dilations grow by their running product in the dense form. */
+  strides: number[]
+  /** Width of a latent and of the Transformer. */
+  width: number
+  layers: number
+  heads: number
+  headWidth: number
+  feedForward: number
+  /** Width of the head's hidden layer. */
+  hidden: number
+  /** Levels of a sample. */
+  levels: 256
+  local: LocalConfig | null
+  /** What the codes stand for. */
+  audio: { sampleRate: number; quantizer: QuantizerName }
+  dropout: { encoder: number; attention: number; feedForward: number; head: number; token: number }
+}
+
+const PAPER: FlagshipConfig = {
+  form: 'paper',
+  chunk: 2000,
+  tokens: 64, // 8 s at 16 kHz; the larger run of the paper has 256
+  kernel: 7,
+  filters: [256, 256, 128, 128, 32],
+  strides: [2, 3, 2, 3, 2],
+  width: 128,
+  layers: 3,
+  heads: 8, // not given; 8 heads as wide as the model meet the printed 3.14M parameters
+  headWidth: 128,
+  feedForward: 256,
+  hidden: 1024,
+  levels: 256,
+  local: null,
+  audio: { sampleRate: 16_000, quantizer: 'mu-law' },
+  dropout: { encoder: 0.2, attention: 0.1, feedForward: 0.1, head: 0.2, token: 0.1 },
+}
+
+const NO_DROPOUT = { encoder: 0, attention: 0, feedForward: 0, head: 0, token: 0 }
+
+export const flagshipPresets = {
+  /** The paper's model and recipe as printed. */
+  paper: PAPER,
+  /** The same size, made causal, relative and dense; one pass over the data needs no dropout. */
+  stream: { ...PAPER, form: 'stream', dropout: NO_DROPOUT },
+} as const satisfies Record<string, FlagshipConfig>
+
+/** A local path of `channels`, two stacks of dilations 1 to 512: it sees 2047 samples. */
+export function localPath(channels: number, skip = 4 * channels): LocalConfig {
+  const stack = Array.from({ length: 10 }, (_, i) => 2 ** i)
+  return { channels, dilations: [...stack, ...stack], skip }
+}
+
+/** Dilation of every convolution of the dense encoder, and dilation and taps of its readout. */
+export function encoderGeometry({ chunk, kernel, strides }: FlagshipConfig) {
+  const dilations: number[] = []
+  let product = 1
+  let reach = 0
+  for (const stride of strides) {
+    dilations.push(product)
+    reach += (kernel - 1) * product
+    product *= stride
+  }
+  const taps = Math.floor((chunk - 1 - reach) / product) + 1
+  return { dilations, taps, dilation: product, reach: reach + (taps - 1) * product }
+}
+
+/** Samples that one latent sees: at most a chunk. */
+export function receptiveField(config: FlagshipConfig): number {
+  return encoderGeometry(config).reach + 1
+}
+
+// ---------------------------------------------------------------- the encoder (paper, figure 1)
+
+/** The causal layers of the encoder: five convolutions and the readout. */
+export function encoderLayers(config: FlagshipConfig): CausalLayer[] {
+  const { dilations, taps, dilation } = encoderGeometry(config)
+  const { filters, kernel, width } = config
+  const convolutions = filters.map((count, i) =>
+    causalConv(`encoder.${i}`, {
+      channels: filters[i - 1] ?? 1,
+      filters: count,
+      taps: kernel,
+      dilation: dilations[i]!,
+    }),
+  )
+  const channels = filters.at(-1)!
+  return [
+    ...convolutions,
+    causalConv('encoder.readout', { channels, filters: width, taps, dilation }),
+  ]
+}
+
+/**
+ * Identity E1: with valid padding the chunk encoder, slid along the waveform, is one causal dilated
+ * stack. Gives the latent of the chunk that ends at every sample.
+ *
+ * @param x waveform in [-1, 1], [1, 1, T]
+ * @returns latents [T, width]; `maps` are the rectified maps [1, filters, T] in between
+ */
+export function encode(
+  p: Parameters,
+  config: FlagshipConfig,
+  x: Tensor,
+  states: readonly Tensor[],
+): { z: Tensor; maps: Tensor[]; states: Tensor[] } {
+  const layers = encoderLayers(config)
+  const maps: Tensor[] = []
+  const after: Tensor[] = []
+  let h = x // [1, 1, T]
+  for (const [i, layer] of layers.entries()) {
+    const { y, state } = layer.forward(p, h, states[i]!) // [1, filters, T]
+    after.push(state)
+    const isReadout = i === layers.length - 1
+    h = isReadout ? y : relu(y)
+    if (!isReadout) maps.push(h)
+  }
+  const z = transpose(reshape(h, [config.width, x.shape[2]!])) // [T, width]
+  return { z, maps, states: after }
+}
+
+/**
+ * The encoder as the paper runs it: strided convolutions over one chunk, flattened to one latent.
+ * The same parameters as `encode`; the newest samples are kept where strides leave some over.
+ *
+ * @param chunks [batch, 1, chunk], the samples that `receptiveField` counts at the end
+ * @param dropout multiplies the rectified maps, if given
+ * @returns [batch, width]
+ */
+export function encodeChunks(
+  p: Parameters,
+  config: FlagshipConfig,
+  chunks: Tensor,
+  dropout: (map: Tensor, layer: number) => Tensor = (map) => map,
+): Tensor {
+  const { filters, kernel, width, strides } = config
+  const { taps } = encoderGeometry(config)
+  const seen = receptiveField(config)
+  let h = slice(chunks, 2, config.chunk - seen, config.chunk) // [batch, 1, seen]
+  for (const [i, count] of filters.entries()) {
+    const w = p.get(`encoder.${i}.w`, [count, h.shape[1]!, kernel], he(h.shape[1]! * kernel))
+    const bias = p.get(`encoder.${i}.b`, [count], 0)
+    h = dropout(relu(conv1d(h, w, { stride: strides[i]!, bias })), i) // [batch, filters, T / stride]
+  }
+  const channels = filters.at(-1)!
+  const w = p.get('encoder.readout.w', [width, channels, taps], he(channels * taps))
+  const bias = p.get('encoder.readout.b', [width], 0)
+  return reshape(conv1d(h, w, { bias }), [chunks.shape[0]!, width])
+}
+
+// ------------------------------------------------------------- the local path (our addition)
+
+/** The gate convolutions of the local path, in order. */
+export function localLayers({ channels, dilations }: LocalConfig): CausalLayer[] {
+  return dilations.map((dilation, i) =>
+    causalConv(`local.${i}.gate`, {
+      channels,
+      filters: 2 * channels,
+      taps: 2,
+      dilation,
+      initial: { normal: Math.sqrt(1 / (2 * channels)) },
+    }),
+  )
+}
+
+/**
+ * A gated residual stack over the newest samples (van den Oord et al. 2016, section 2.3), which sees
+ * both the code and the value of every sample.
+ *
+ * @param codes int32 [T]
+ * @param x the same samples as values, [1, 1, T]
+ * @returns features [T, skip]; `maps` is the residual stream before every layer, [1, channels, T]
+ */
+export function localFeatures(
+  p: Parameters,
+  config: FlagshipConfig & { local: LocalConfig },
+  codes: Tensor,
+  x: Tensor,
+  states: readonly Tensor[],
+): { s: Tensor; maps: Tensor[]; states: Tensor[] } {
+  const { channels, skip } = config.local
+  const T = x.shape[2]!
+  const table = p.get('local.embedding', [channels, config.levels], { normal: 0.3 })
+  const value = p.get('local.value', [1, channels, 1], { normal: 1 })
+  let h = add(reshape(take(table, codes, 1), [1, channels, T]), mul(x, value)) // [1, channels, T]
+  const maps: Tensor[] = []
+  const after: Tensor[] = []
+  const gated: Tensor[] = []
+  for (const [i, layer] of localLayers(config.local).entries()) {
+    maps.push(h)
+    const { y, state } = layer.forward(p, h, states[i]!) // [1, 2 channels, T]
+    after.push(state)
+    const g = mul(tanh(slice(y, 1, 0, channels)), sigmoid(slice(y, 1, channels, 2 * channels))) // [1, channels, T]
+    gated.push(g)
+    if (i === config.local.dilations.length - 1) break
+    const w = p.get(`local.${i}.residual.w`, [channels, channels, 1], {
+      normal: Math.sqrt(1 / channels),
+    })
+    const bias = p.get(`local.${i}.residual.b`, [channels], 0)
+    h = add(h, conv1d(g, w, { bias })) // [1, channels, T]
+  }
+  const all = concat(gated, 1) // [1, layers channels, T]
+  const w = p.get('local.skip.w', [skip, all.shape[1]!, 1], he(all.shape[1]!))
+  const bias = p.get('local.skip.b', [skip], 0)
+  const features = relu(conv1d(all, w, { bias })) // [1, skip, T]
+  return { s: transpose(reshape(features, [skip, T])), maps, states: after }
+}
+
+// ------------------------------------------------------------------------- the Transformer
+
+/**
+ * Causal Transformer over the tokens of each phase (identity E2): pre-norm layers, relative
+ * positions, so that what is remembered of a token stays true while the window slides.
+ *
+ * @param z latents [phases, tokens, width]
+ * @param caches per layer, what the layer saw of earlier tokens, [phases, past, width]
+ * @param bias per layer from `causalBias`, [tokens heads, past + tokens]
+ * @returns h [phases, tokens, width], and the layers' normalised inputs, which are all they remember
+ */
+export function contextTransformer(
+  p: Parameters,
+  config: FlagshipConfig,
+  z: Tensor,
+  bias: (layer: number) => Tensor,
+  caches?: readonly Tensor[],
+): { h: Tensor; inputs: Tensor[] } {
+  let h = z // [phases, tokens, width]
+  const inputs: Tensor[] = []
+  for (let i = 0; i < config.layers; i++) {
+    const name = `context.${i}`
+    const a = layerNorm(p, `${name}.norm1`, h)
+    inputs.push(a)
+    const past = caches ? concat([caches[i]!, a], 1) : a // [phases, past + tokens, width]
+    h = add(h, attention(p, `${name}.attention`, a, past, bias(i), config))
+    h = add(h, feedForward(p, `${name}.ff`, layerNorm(p, `${name}.norm2`, h), config))
+  }
+  return { h: layerNorm(p, 'context.norm', h), inputs }
+}
+
+function feedForward(p: Parameters, name: string, x: Tensor, config: FlagshipConfig): Tensor {
+  const inner = relu(linear(p, `${name}.in`, x, config.feedForward, { initial: he(config.width) }))
+  return linear(p, `${name}.out`, inner, config.width)
+}
+
+/** The bias of every layer for `queries` tokens at the end of `keys`. */
+export function windowBias(
+  p: Parameters,
+  config: FlagshipConfig,
+  queries: number,
+  keys: number,
+  window = keys,
+): (layer: number) => Tensor {
+  const { heads } = config
+  return (layer) => causalBias(p, `context.${layer}`, { queries, keys, window, heads })
+}
+
+// -------------------------------------------------------------------------------- the head
+
+/**
+ * Logits of the next sample from what the context and the local path say.
+ *
+ * @param h [n, width], or undefined without context
+ * @param s [n, skip], or undefined without a local path
+ * @returns [n, levels]
+ */
+export function head(
+  p: Parameters,
+  config: FlagshipConfig,
+  h: Tensor | undefined,
+  s: Tensor | undefined,
+  dropout: (x: Tensor) => Tensor = (x) => x,
+): Tensor {
+  const { hidden, levels } = config
+  // a context that joins a trained local path starts by saying nothing
+  const initial = s ? 0 : he(config.width)
+  const fromContext = h && linear(p, 'head.context', h, hidden, { initial, bias: false })
+  const fromLocal =
+    s && linear(p, 'head.local', s, hidden, { initial: he(s.shape[1]!), bias: false })
+  const sum = fromContext && fromLocal ? add(fromContext, fromLocal) : (fromContext ?? fromLocal)!
+  const inner = dropout(relu(add(sum, p.get('head.b', [hidden], 0)))) // [n, hidden]
+  return linear(p, 'head.out', inner, levels, { initial: { normal: 0.5 / Math.sqrt(hidden) } })
+}
+
+/** Inputs named `${prefix}.${i}` for the states of causal layers. */
+export function stateInputs(p: Parameters, prefix: string, layers: readonly CausalLayer[]) {
+  return layers.map((layer, i) => input(p.graph, `${prefix}.${i}`, layer.stateShape))
+}
+
+export function stateShapes(layers: readonly CausalLayer[]): Shape[] {
+  return layers.map((layer) => layer.stateShape)
+}
