@@ -75,8 +75,9 @@ export function countSplits(rows: readonly ManifestRow[], rate: number): Dataset
   return { train: of('train'), valid: of('valid'), test: of('test') }
 }
 
+/** The text of manifest.jsonl: keys in the order of the schema, whatever their order in `rows`. */
 export function formatManifest(rows: readonly ManifestRow[]): string {
-  return rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+  return rows.map((row) => `${JSON.stringify(rowSchema.parse(row))}\n`).join('')
 }
 
 /**
