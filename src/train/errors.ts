@@ -15,3 +15,10 @@ export class ContradictionError extends UsageError {
 export class RunExistsError extends UsageError {
   override name = 'RunExistsError'
 }
+
+export function runExists(runDir: string): RunExistsError {
+  return new RunExistsError({
+    fact: `${runDir} already holds a run.`,
+    hint: 'Add --resume to go on with it, or choose another --out.',
+  })
+}

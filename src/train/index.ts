@@ -7,7 +7,7 @@ export {
   loadCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js'
-export { ContradictionError, DivergedError, RunExistsError } from './errors.js'
+export { ContradictionError, DivergedError, RunExistsError, runExists } from './errors.js'
 export {
   type Evaluate,
   initialFrom,
@@ -18,4 +18,6 @@ export {
 } from './loop.js'
 export { METRICS_FILE, readMetrics, type StepMetrics, type StepTiming } from './metrics.js'
 export { loadModelFolder, type ModelFolder } from './model-folder.js'
+export { holdsRun, RUN_FILE, type RunFile, readRunFile, writeRunFile } from './run-file.js'
+export { startTraining, type Training, type TrainRequest } from './start.js'
 export type { Recipe, RunState, TrainStage } from './state.js'

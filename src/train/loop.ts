@@ -14,7 +14,7 @@ import {
   loadCheckpoint,
   saveCheckpoint,
 } from './checkpoint.js'
-import { DivergedError, RunExistsError } from './errors.js'
+import { DivergedError, runExists } from './errors.js'
 import { heldOutSegments } from './held-out.js'
 import { MetricsLog, type StepMetrics } from './metrics.js'
 import { Optimiser } from './optimiser.js'
@@ -38,8 +38,8 @@ export interface TrainOptions extends TrainHooks {
   /** Held-out pieces; none are scored where there are none. */
   valid: readonly Piece[]
   recipe: Recipe
-  /** Weights to start from, in place of the model's own. */
-  initial?: Arrays
+  /** Weights to begin with, in place of the model's own; not asked for when a run goes on. */
+  initial?: () => Arrays
   /** Goes on with the run in `runDir`. */
   resume?: boolean
   /** Goes on from this step instead of the last one saved. */
@@ -122,10 +122,7 @@ function begin(options: TrainOptions): Run {
   const { runDir, model, engine, recipe } = options
   const existing = existsSync(runDir) && readdirSync(runDir).some((name) => TRACES.includes(name))
   if (existing && !options.resume) {
-    throw new RunExistsError({
-      fact: `${runDir} already holds a run.`,
-      hint: 'Add --resume to go on with it, or choose another --out.',
-    })
+    throw runExists(runDir)
   }
   try {
     mkdirSync(runDir, { recursive: true })
@@ -137,15 +134,13 @@ function begin(options: TrainOptions): Run {
   }
   const found = options.resume ? load(options) : undefined
   const state = found?.state ?? firstState(options)
-  const parameters = options.initial ?? model.initialise(recipe.seed)
-  const optimiser = new Optimiser(engine, model.parameters, recipe.adamW, {
-    parameters,
-    average: recipe.average > 0,
-  })
+  const optimiser = new Optimiser(engine, model.parameters, recipe.adamW, recipe.average > 0)
   if (found) {
     fitTensors(found.folder, found.model, model.parameters)
     fitTensors(found.folder, found.optim, optimiser.optimSpecs)
     optimiser.restore(found.model, found.optim, state.updates)
+  } else {
+    optimiser.begin(options.initial?.() ?? model.initialise(recipe.seed))
   }
   const log = new MetricsLog(runDir, state.step)
   const started = performance.now()

@@ -30,22 +30,27 @@ export class Optimiser {
     engine: Engine,
     specs: readonly ParameterSpec[],
     constants: AdamWConstants,
-    start: { parameters: Arrays; average: boolean },
+    average: boolean,
   ) {
-    const zeros = () => mapSpecs(specs, ({ shape }) => new Float32Array(sizeOf(shape)))
-    const copies = () => mapSpecs(specs, ({ name }) => Float32Array.from(start.parameters[name]!))
-    const held = (arrays: () => Arrays): Held => ({
-      p: arrays(),
-      m: zeros(),
-      v: zeros(),
-      a: start.average ? arrays() : undefined,
-    })
+    const zeros = () =>
+      Object.fromEntries(specs.map(({ name, shape }) => [name, new Float32Array(sizeOf(shape))]))
+    const held = (): Held => {
+      return { p: zeros(), m: zeros(), v: zeros(), a: average ? zeros() : undefined }
+    }
     this.#engine = engine
     this.#specs = specs
     this.#constants = constants
-    this.#held = held(copies)
-    this.#spare = held(zeros)
+    this.#held = held()
+    this.#spare = held()
     this.#updates = Object.fromEntries(specs.map(({ name }) => [name, 0]))
+  }
+
+  /** Starts from these parameters. */
+  begin(parameters: Arrays): void {
+    for (const { name } of this.#specs) {
+      this.#held.p[name]!.set(parameters[name]!)
+      this.#held.a?.[name]?.set(parameters[name]!)
+    }
   }
 
   /** What the next step trains. */
@@ -152,11 +157,4 @@ export class Optimiser {
 function kinds(held: Held): [kind: keyof Held, arrays: Arrays][] {
   const { p, m, v, a } = held
   return [['p', p], ['m', m], ['v', v], ...(a ? [['a', a] as ['a', Arrays]] : [])]
-}
-
-function mapSpecs(
-  specs: readonly ParameterSpec[],
-  make: (spec: ParameterSpec) => Float32Array,
-): Arrays {
-  return Object.fromEntries(specs.map((spec) => [spec.name, make(spec)]))
 }

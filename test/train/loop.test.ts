@@ -115,7 +115,7 @@ describe('trainLoop', () => {
     await trainLoop(toyOptions(engine, run))
     const { folder, model } = loadModelFolder(run)
     const next = join(root, 'next')
-    const initial = initialFrom(folder, model, toyModel())
+    const initial = () => initialFrom(folder, model, toyModel())
     await trainLoop(toyOptions(engine, next, { initial }))
     expect(readMetrics(next)[0]!.bits).toBeLessThan(3.5)
     const { last: _, ...rest } = model

@@ -1,0 +1,113 @@
+import type { QuantizerName } from '../audio/index.js'
+import { UsageError } from '../base/errors.js'
+import { localPath, type Model, openModel, presets } from '../models/index.js'
+import { parseNumber } from './numbers.js'
+
+/** Model options of a command. */
+export interface ModelFlags {
+  preset?: string | undefined
+  chunk?: number | undefined
+  layers?: number | undefined
+  heads?: number | undefined
+  headWidth?: number | undefined
+  /** Channels of the local path; 0 for none. */
+  local?: number | undefined
+  /** `key=value` of entries of the configuration. */
+  set?: readonly string[] | undefined
+}
+
+type Json = Record<string, unknown>
+
+interface Audio {
+  sampleRate: number
+  quantizer: QuantizerName
+}
+
+/**
+ * The model of a preset with options put over its configuration.
+ *
+ * @param context the longest history that will be asked for, in samples
+ * @param audio what the codes of its data stand for
+ */
+export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model {
+  const { preset = DEFAULT_PRESET, set = [], local } = flags
+  const base = presets[preset]
+  if (!Object.hasOwn(presets, preset) || !base) {
+    throw new UsageError({
+      fact: `There is no preset ${preset}.`,
+      expected: Object.keys(presets).join(', '),
+      got: preset,
+    })
+  }
+  const { sampleRate, quantizer } = audio
+  const config: Json = { ...structuredClone(base.config), audio: { sampleRate, quantizer } }
+  for (const key of ['chunk', 'layers', 'heads', 'headWidth'] as const) {
+    if (flags[key] !== undefined) setEntry(config, key, flags[key])
+  }
+  if (local !== undefined) {
+    if (!('local' in config)) throw unknownKey('local', config)
+    config.local = local === 0 ? null : localPath(local)
+  }
+  if (typeof config.chunk === 'number' && 'tokens' in config) {
+    config.tokens = Math.ceil(context / config.chunk)
+  }
+  for (const text of set) {
+    const equals = text.indexOf('=')
+    if (equals < 1) {
+      throw new UsageError({ fact: '--set takes key=value.', got: text, hint: 'layers=2' })
+    }
+    setEntry(config, text.slice(0, equals), parseValue(text.slice(equals + 1)))
+  }
+  return openModel(base.family, config)
+}
+
+export const DEFAULT_PRESET = 'stream'
+
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return parseNumber(text) ?? text
+  }
+}
+
+/** Replaces an entry that exists (`local.channels`) by a value of its type. */
+function setEntry(config: Json, path: string, value: unknown): void {
+  const keys = path.split('.')
+  let place: unknown = config
+  for (const key of keys.slice(0, -1)) {
+    if (!isObject(place) || !Object.hasOwn(place, key)) throw unknownKey(path, config)
+    place = place[key]
+  }
+  const last = keys.at(-1)!
+  if (!isObject(place) || !Object.hasOwn(place, last)) throw unknownKey(path, config)
+  const old = place[last]
+  if (old !== null && value !== null && kindOf(old) !== kindOf(value)) {
+    throw new UsageError({
+      fact: `${path} of the model takes another kind of value.`,
+      expected: `${kindOf(old)}, such as ${JSON.stringify(old)}`,
+      got: JSON.stringify(value),
+    })
+  }
+  place[last] = value
+}
+
+function unknownKey(path: string, config: Json): UsageError {
+  return new UsageError({
+    fact: `The model has no option ${path}.`,
+    expected: keysOf(config, '').join(', '),
+    got: path,
+  })
+}
+
+function keysOf(config: Json, prefix: string): string[] {
+  return Object.entries(config).flatMap(([key, value]) =>
+    isObject(value) && !Array.isArray(value)
+      ? keysOf(value, `${prefix}${key}.`)
+      : [`${prefix}${key}`],
+  )
+}
+
+const kindOf = (value: unknown) => (Array.isArray(value) ? 'a list' : `a ${typeof value}`)
+
+const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null

@@ -1,0 +1,174 @@
+import { z } from 'zod'
+import { UsageError } from '../base/errors.js'
+import { BACKENDS } from '../engine/index.js'
+import type { Schedule } from '../nn/index.js'
+import type { TrainStage } from '../train/index.js'
+import { parseNumber } from './numbers.js'
+
+/** What `longwave train` is asked; each flag is a string on the command line. */
+
+interface Range {
+  above?: number
+  from?: number
+  to?: number
+  whole?: boolean
+}
+
+const isIn = (n: number | undefined, { above, from, to, whole }: Range): n is number =>
+  n !== undefined &&
+  n > (above ?? Number.NEGATIVE_INFINITY) &&
+  n >= (from ?? Number.NEGATIVE_INFINITY) &&
+  n <= (to ?? Number.POSITIVE_INFINITY) &&
+  (!whole || Number.isInteger(n))
+
+/** A number such as 16000, 10e6, 128k. */
+function number(flag: string, what: string, range: Range) {
+  return z.string().transform((text, context) => {
+    const value = parseNumber(text)
+    if (isIn(value, range)) return value
+    context.addIssue(`${flag} takes ${what}, not ${text}`)
+    return z.NEVER
+  })
+}
+
+const count = (flag: string, from = 1) =>
+  number(flag, `a whole number from ${from}, such as 16000, 10e6 or 128k`, { from, whole: true })
+
+const SCHEDULES = 'constant, cosine[:FLOOR], linear[:FLOOR] or steps:SHARE=FACTOR[,SHARE=FACTOR]'
+
+const schedule = z.string().transform((text, context): Schedule => {
+  const found = parseSchedule(text)
+  if (found) return found
+  context.addIssue(`--schedule takes ${SCHEDULES}, not ${text}`)
+  return z.NEVER
+})
+
+/** `cosine:0.1` falls to a tenth; `steps:0.9=0.05` takes a twentieth of the rate from 90% on. */
+function parseSchedule(text: string): Schedule | undefined {
+  const colon = text.indexOf(':')
+  const kind = colon < 0 ? text : text.slice(0, colon)
+  const rest = colon < 0 ? undefined : text.slice(colon + 1)
+  if (kind === 'constant' && rest === undefined) return { kind }
+  if (kind === 'cosine' || kind === 'linear') {
+    const floor = rest === undefined ? 0.1 : parseNumber(rest)
+    return isIn(floor, { from: 0, to: 1 }) ? { kind, floor } : undefined
+  }
+  if (kind !== 'steps' || rest === undefined) return undefined
+  const pairs = rest.split(',').map((pair) => pair.split('=').map(parseNumber))
+  const steps = pairs.map(([share, factor, ...more]) => ({ share, factor, more: more.length }))
+  const isFit = steps.every(
+    ({ share, factor, more }, i) =>
+      isIn(share, { from: steps[i - 1]?.share ?? 0, to: 1 }) &&
+      isIn(factor, { from: 0 }) &&
+      more === 0,
+  )
+  return isFit
+    ? { kind, steps: steps.map(({ share, factor }) => ({ share: share!, factor: factor! })) }
+    : undefined
+}
+
+const curriculum = z.string().transform((text, context): TrainStage[] => {
+  const stages = text.split(',').map(parseStage)
+  if (stages.every((stage) => stage !== undefined)) return stages
+  context.addIssue(
+    `--curriculum takes [local@]CONTEXT:TARGETS,..., such as local@16000:20e6,32k:5e6, not ${text}`,
+  )
+  return z.NEVER
+})
+
+function parseStage(text: string): TrainStage | undefined {
+  const [, local, left, right] = /^(local@)?([^:]+):([^:]+)$/.exec(text.trim()) ?? []
+  const range = { from: 1, whole: true }
+  const [context, targets] = [parseNumber(left ?? ''), parseNumber(right ?? '')]
+  if (!isIn(context, range) || !isIn(targets, range)) return undefined
+  return { context, part: local ? 'local' : 'all', targets }
+}
+
+const flags = z.object({
+  data: z.string().min(1).optional(),
+  out: z.string({ error: '--out RUN is missing: the folder of the run' }).min(1),
+  preset: z.string().optional(),
+  set: z.array(z.string()).optional(),
+  chunk: count('--chunk').optional(),
+  layers: count('--layers').optional(),
+  heads: count('--heads').optional(),
+  headWidth: count('--head-width').optional(),
+  local: count('--local', 0).optional(),
+  context: count('--context').optional(),
+  targets: count('--targets').optional(),
+  curriculum: curriculum.optional(),
+  targetsPerStep: count('--targets-per-step').optional(),
+  lr: number('--lr', 'a number above 0, such as 1e-3', { above: 0 }).optional(),
+  schedule: schedule.optional(),
+  warmup: count('--warmup', 0).optional(),
+  weightDecay: number('--weight-decay', 'a number from 0', { from: 0 }).optional(),
+  clip: number('--clip', 'a number above 0', { above: 0 }).optional(),
+  average: number('--average', 'a share from 0 to 1, such as 0.999', { from: 0, to: 1 }).optional(),
+  seed: number('--seed', 'a whole number from 0 to 4294967295', {
+    from: 0,
+    to: 0xffffffff,
+    whole: true,
+  }).optional(),
+  evalEvery: count('--eval-every').optional(),
+  evalTargets: count('--eval-targets').optional(),
+  init: z.string().min(1).optional(),
+  minutes: number('--minutes', 'a number above 0', { above: 0 }).optional(),
+  resume: z.boolean().default(false),
+  from: count('--from', 0).optional(),
+  saveEvery: number('--save-every', 'minutes, a number from 0', { from: 0 }).default(10),
+  backend: z.enum(BACKENDS, { error: `--backend takes ${BACKENDS.join(', ')}` }).default('cpu'),
+  threads: count('--threads', 0).default(0),
+})
+
+export type TrainFlags = z.infer<typeof flags>
+
+/** Flags that may change when a run goes on: the others make another run of it. */
+const FREE = new Set<string>([
+  ...['data', 'out', 'minutes', 'resume', 'from', 'saveEvery', 'backend', 'threads'],
+])
+
+/** @throws UsageError that names every flag that makes no sense */
+export function parseFlags(given: unknown): TrainFlags {
+  const parsed = flags.safeParse(given)
+  if (!parsed.success) {
+    throw new UsageError({
+      fact: parsed.error.issues.map(({ message }) => message).join('; '),
+      hint: 'See longwave train --help',
+    })
+  }
+  const { from, resume, curriculum, context, targets } = parsed.data
+  if (from !== undefined && !resume) {
+    throw new UsageError({ fact: '--from goes with --resume.', hint: 'Add --resume' })
+  }
+  if (curriculum && (context !== undefined || targets !== undefined)) {
+    throw new UsageError({
+      fact: '--curriculum says what --context and --targets say.',
+      hint: 'Give either the one or the others',
+    })
+  }
+  return parsed.data
+}
+
+/** What a run remembers of its flags. */
+export function lastingFlags(given: TrainFlags): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(given).filter(([key, value]) => !FREE.has(key) && value !== undefined),
+  )
+}
+
+/** @throws UsageError that names every flag that is now another than when the run was begun */
+export function checkLasting(given: TrainFlags, saved: Readonly<Record<string, unknown>>): void {
+  const text = (value: unknown) => (value === undefined ? '(not given)' : JSON.stringify(value))
+  const changed = Object.entries(lastingFlags(given)).filter(
+    ([key, value]) => text(value) !== text(saved[key]),
+  )
+  if (changed.length === 0) return
+  throw new UsageError({
+    fact: `The run was begun with other options: ${changed.map(([key]) => flagOf(key)).join(', ')}.`,
+    expected: changed.map(([key]) => `${flagOf(key)} ${text(saved[key])}`).join(', '),
+    got: changed.map(([key, value]) => `${flagOf(key)} ${text(value)}`).join(', '),
+    hint: 'Leave them out to go on, or begin a new run with --init and another --out.',
+  })
+}
+
+const flagOf = (key: string) => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`

@@ -1,0 +1,166 @@
+import { UsageError } from '../base/errors.js'
+import { type Dataset, openDataset } from '../data/index.js'
+import { openModel } from '../models/index.js'
+import { ADAMW, type Schedule } from '../nn/index.js'
+import { type Recipe, type RunFile, readRunFile, type TrainStage } from '../train/index.js'
+import { DEFAULT_PRESET, modelOf } from './model-options.js'
+import { formatCount } from './numbers.js'
+import { checkLasting, lastingFlags, type TrainFlags } from './train-options.js'
+
+interface Defaults {
+  context: number
+  targets: number
+  targetsPerStep: number
+  lr: number
+  schedule: Schedule
+  /** Share of all targets. */
+  warmup: number
+  weightDecay: number
+  clip: number
+  evalEvery: number
+  evalTargets: number
+}
+
+const COMMON: Defaults = {
+  context: 16000,
+  targets: 10e6,
+  targetsPerStep: 16000,
+  lr: 1e-3,
+  schedule: { kind: 'cosine', floor: 0.1 },
+  warmup: 0.02,
+  weightDecay: 0.01,
+  clip: 1,
+  evalEvery: 1e6,
+  evalTargets: 160e3,
+}
+
+/** Where a preset's recipe is not the common one. */
+const BY_PRESET: Readonly<Record<string, Partial<Defaults>>> = {
+  // as printed: 40 windows of one target, 1e-4 and then 5e-6, plain Adam
+  paper: {
+    context: 128e3,
+    targetsPerStep: 40,
+    lr: 1e-4,
+    schedule: { kind: 'steps', steps: [{ share: 0.9, factor: 0.05 }] },
+    warmup: 0,
+    weightDecay: 0,
+    evalEvery: 40e3,
+    evalTargets: 400,
+  },
+}
+
+/** A run that is about to begin, or to go on, and its data. */
+export interface PlannedRun {
+  file: RunFile
+  data: string
+  dataset: Dataset
+}
+
+export function newRun(flags: TrainFlags, version: string): PlannedRun {
+  if (flags.data === undefined) {
+    throw new UsageError({
+      fact: '--data DATASET is missing: the folder to learn from.',
+      hint: 'Make one with: longwave prepare FOLDER --out DATASET',
+    })
+  }
+  const dataset = openDataset(flags.data)
+  const defaults = { ...COMMON, ...BY_PRESET[flags.preset ?? DEFAULT_PRESET] }
+  const stages: readonly TrainStage[] = flags.curriculum ?? [
+    {
+      context: flags.context ?? defaults.context,
+      part: 'all',
+      targets: flags.targets ?? defaults.targets,
+    },
+  ]
+  const longest = Math.max(...stages.map(({ context }) => context))
+  const model = modelOf(flags, longest, dataset.meta)
+  const file: RunFile = {
+    version: 1,
+    longwave: version,
+    options: { data: flags.data, ...lastingFlags(flags) },
+    model: { family: model.family, config: model.config },
+    recipe: recipeOf(flags, defaults, stages, identityOf(dataset)),
+  }
+  return { file, data: flags.data, dataset }
+}
+
+function recipeOf(
+  flags: TrainFlags,
+  defaults: Defaults,
+  stages: readonly TrainStage[],
+  data: unknown,
+): Recipe {
+  const total = stages.reduce((sum, { targets }) => sum + targets, 0)
+  return {
+    seed: flags.seed ?? 0,
+    stages,
+    targetsPerStep: flags.targetsPerStep ?? defaults.targetsPerStep,
+    learningRate: {
+      peak: flags.lr ?? defaults.lr,
+      warmup: flags.warmup ?? defaults.warmup * total,
+      total,
+      schedule: flags.schedule ?? defaults.schedule,
+    },
+    weightDecay: flags.weightDecay ?? defaults.weightDecay,
+    clip: flags.clip ?? defaults.clip,
+    average: flags.average ?? 0,
+    adamW: ADAMW,
+    evalEvery: flags.evalEvery ?? defaults.evalEvery,
+    evalTargets: flags.evalTargets ?? defaults.evalTargets,
+    data,
+    init: flags.init ?? null,
+  }
+}
+
+/** The run in the folder, after checking that the flags ask for nothing else. */
+export function oldRun(flags: TrainFlags): PlannedRun {
+  const file = readRunFile(flags.out)
+  checkLasting(flags, file.options)
+  const data = flags.data ?? String(file.options.data)
+  const dataset = openDataset(data)
+  // wherever they lie: a run refuses to go on when its data have changed
+  return { file: { ...file, recipe: { ...file.recipe, data: identityOf(dataset) } }, data, dataset }
+}
+
+const identityOf = ({ meta }: Dataset) => ({
+  manifestSha256: meta.manifestSha256,
+  sampleRate: meta.sampleRate,
+  quantizer: meta.quantizer,
+})
+
+/** The merged configuration, for a person. */
+export function describeRun({ file, data, dataset }: PlannedRun): string {
+  const { recipe } = file
+  const model = openModel(file.model.family, file.model.config)
+  const { train, valid } = dataset.meta.splits
+  const minutes = (seconds: number) => `${(seconds / 60).toFixed(1)} min`
+  const { peak, warmup, schedule } = recipe.learningRate
+  const stages = recipe.stages.map(
+    ({ context, part, targets }) =>
+      `${part === 'local' ? 'local@' : ''}${formatCount(context)}:${formatCount(targets)}`,
+  )
+  const rows: [string, string][] = [
+    [
+      'data',
+      `${data}: train ${train.files} pieces, ${minutes(train.seconds)}; valid ${valid.files}, ` +
+        `${minutes(valid.seconds)}; ${dataset.meta.sampleRate} Hz ${dataset.meta.quantizer}`,
+    ],
+    ['model', `${model.family}, ${formatCount(model.size)} parameters`],
+    ['config', JSON.stringify(model.config)],
+    ['stages', `${stages.join(', ')} (context:targets)`],
+    ['step', `about ${formatCount(recipe.targetsPerStep)} targets`],
+    [
+      'rate',
+      `${peak}, warm-up ${formatCount(warmup)} targets, then ${JSON.stringify(schedule)}; ` +
+        `weight decay ${recipe.weightDecay}, clip ${recipe.clip}`,
+    ],
+    [
+      'scores',
+      `every ${formatCount(recipe.evalEvery)} targets, on ${formatCount(recipe.evalTargets)}`,
+    ],
+    ['seed', String(recipe.seed)],
+    ...(recipe.init === null ? [] : [['init', recipe.init] as [string, string]]),
+    ...(recipe.average > 0 ? [['average', String(recipe.average)] as [string, string]] : []),
+  ]
+  return rows.map(([name, value]) => `${name.padEnd(8)}${value}`).join('\n')
+}

@@ -1,0 +1,62 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { LongwaveError, messageOf } from '../base/errors.js'
+import { openDataset } from '../data/index.js'
+import { Engine } from '../engine/index.js'
+import { openModel } from '../models/index.js'
+import { initialFrom, type TrainResult, trainLoop } from './loop.js'
+import { loadModelFolder } from './model-folder.js'
+import type { FromWorker, RemoteFailure, ToWorker, TrainRequest } from './start.js'
+
+/** The training thread: does what its request says and tells how it goes. */
+
+const port = parentPort!
+const tell = (message: FromWorker) => port.postMessage(message)
+const stop = new AbortController()
+port.on('message', (message: ToWorker) => {
+  if (message.type === 'stop') stop.abort()
+})
+
+try {
+  tell({ type: 'done', result: await train(workerData as TrainRequest) })
+} catch (error) {
+  tell({ type: 'failed', failure: describe(error) })
+} finally {
+  port.close()
+}
+
+async function train(request: TrainRequest): Promise<TrainResult> {
+  const { runDir, recipe, backend, threads, resume, from, saveEverySeconds, minutes } = request
+  const dataset = openDataset(request.data)
+  const model = openModel(request.model.family, request.model.config)
+  const engine = await Engine.open({ backend, threads })
+  const { init } = recipe
+  return trainLoop({
+    runDir,
+    model,
+    engine,
+    train: dataset.pieces('train'),
+    valid: dataset.pieces('valid'),
+    recipe,
+    resume,
+    ...(from !== undefined && { from }),
+    ...(minutes !== undefined && { minutes }),
+    ...(init !== null && {
+      initial() {
+        const { folder, model: weights } = loadModelFolder(init)
+        return initialFrom(folder, weights, model)
+      },
+    }),
+    saveEvery: { seconds: saveEverySeconds },
+    signal: stop.signal,
+    onStep: (metrics) => tell({ type: 'step', metrics }),
+    onNote: (text) => tell({ type: 'note', text }),
+    onMilestone: () => tell({ type: 'milestone' }),
+  })
+}
+
+function describe(error: unknown): RemoteFailure {
+  const { name, stack } = error instanceof Error ? error : new Error()
+  const message = messageOf(error)
+  if (!(error instanceof LongwaveError)) return { name, message, stack }
+  return { name, message, stack, known: { failure: error.failure, exitCode: error.exitCode } }
+}
