@@ -55,12 +55,12 @@ export function attention(
     const a = scale(matmul(wq, wk, { transB: true }), headWidth ** -0.5) // [heads, width, width]
     const c = scale(matmul(bq, wk, { transB: true }), headWidth ** -0.5) // [heads, 1, width]
     const aFlat = reshape(transpose(a, [1, 0, 2]), [width, heads * width])
-    const q = add(matmul(x, aFlat), reshape(c, [heads * width])) // [batch, tokens, heads width]
+    const q = matmul(x, aFlat, { bias: reshape(c, [heads * width]) }) // [batch, tokens, heads width]
     const rows = reshape(q, [batch, tokens * heads, width])
     const scores = add(matmul(rows, past, { transB: true }), bias) // [batch, tokens heads, keys]
     const seen = matmul(softmax(scores), past) // [batch, tokens heads, width]
     const b = reshape(matmul(wv, wo), [heads * width, width])
-    return add(matmul(reshape(seen, [batch, tokens, heads * width]), b), bo)
+    return matmul(reshape(seen, [batch, tokens, heads * width]), b, { bias: bo })
   })
 }
 

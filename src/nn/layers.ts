@@ -65,8 +65,8 @@ export function linear(
   return p.graph.scoped(name, () => {
     const channels = x.shape.at(-1)!
     const w = p.get(`${name}.w`, [channels, filters], initial ?? lecun(channels))
-    const y = matmul(x, w) // [..., filters]
-    return bias ? add(y, p.get(`${name}.b`, [filters], 0)) : y
+    if (!bias) return matmul(x, w) // [..., filters]
+    return matmul(x, w, { bias: p.get(`${name}.b`, [filters], 0) }) // [..., filters]
   })
 }
 

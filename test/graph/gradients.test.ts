@@ -125,8 +125,8 @@ describe('gradients equal central differences in float64', () => {
 
   it('matmul of a batch with one matrix', () =>
     agrees([dim, dim, dim, fc.boolean()], (m, k, n, transB) =>
-      gradientError({ a: [2, m, k], b: transB ? [n, k] : [k, n] }, ({ a, b }) =>
-        matmul(a!, b!, { transB }),
+      gradientError({ a: [2, m, k], b: transB ? [n, k] : [k, n], c: [n] }, ({ a, b, c }) =>
+        matmul(a!, b!, { transB, bias: c! }),
       ),
     ))
 
