@@ -55,6 +55,7 @@ export interface Conversion {
  * Decodes, downmixes, resamples and quantizes block by block: beside the bytes and the codes only
  * one block is in memory. Levels are kept: nothing is normalised.
  * @param rate in Hz
+ * @param onBlock told the seconds that are done, after each block
  * @throws AudioDecodeError when it cannot be decoded or is shorter than 0.1 s
  */
 export async function convert(
@@ -62,12 +63,14 @@ export async function convert(
   rate: number,
   quantizer: Quantizer,
   signal?: AbortSignal,
+  onBlock: (seconds: number) => void = () => undefined,
 ): Promise<Conversion> {
   const stream = openAudio(bytes)
   const clips = new ClipCounter(stream.channels, stream.bitDepth)
   const silence = new SilenceMeter(rate)
   const resampler = stream.sampleRate === rate ? undefined : new Resampler(stream.sampleRate, rate)
   const parts: Uint8Array[] = []
+  let read = 0
   const keep = (mono: Float32Array) => {
     silence.push(mono)
     parts.push(quantizer.encode(mono))
@@ -75,9 +78,11 @@ export async function convert(
   for await (const block of stream.blocks()) {
     clips.push(block)
     const mono = downmix(block)
+    read += mono.length
     keep(resampler === undefined ? mono : resampler.push(mono))
     await setImmediate() // lets Ctrl-C in
     throwIfStopped(signal)
+    onBlock(read / stream.sampleRate)
   }
   if (resampler !== undefined) keep(resampler.flush())
   const codes = Buffer.concat(parts)

@@ -74,8 +74,14 @@ export async function prepareDataset(
   const counts = { decoded: 0, reused: 0 }
   const started = performance.now()
   const bytesTotal = candidates.reduce((sum, { bytes }) => sum + bytes, 0)
-  const progress = { filesTotal: candidates.length, bytesTotal, audioSeconds: 0 }
+  let audioSeconds = 0
   let bytesDone = 0
+  let filesDone = 0
+  const tell = (source: string, secondsOfThis = 0) => {
+    const elapsed = (performance.now() - started) / 1000
+    const done = { filesDone, bytesDone, audioSeconds: audioSeconds + secondsOfThis }
+    onProgress({ source, filesTotal: candidates.length, bytesTotal, elapsed, ...done })
+  }
 
   /** Converts one file, or takes over what is there of it. */
   const use = async ({ source, path }: Candidate): Promise<string | undefined> => {
@@ -91,7 +97,9 @@ export async function prepareDataset(
       used.push({ ...old, source, title })
       counts.reused++
     } else {
-      const { codes, ...seen } = await convert(bytes, rate, codec, options.signal)
+      const { codes, ...seen } = await convert(bytes, rate, codec, options.signal, (read) =>
+        tell(source, read),
+      )
       const seconds = codes.length / rate
       await writeShard(join(out, SHARD_FOLDER, shard), {
         sampleRate: rate,
@@ -102,17 +110,16 @@ export async function prepareDataset(
       await appendJournal(out, row)
       used.push(row)
       counts.decoded++
-      progress.audioSeconds += seconds
+      audioSeconds += seconds
     }
     firstWith.set(sha256, source)
     return undefined
   }
 
-  for (const [filesDone, candidate] of candidates.entries()) {
+  for (const candidate of candidates) {
     throwIfStopped(options.signal)
     const { source } = candidate
-    const elapsed = (performance.now() - started) / 1000
-    onProgress({ ...progress, source, filesDone, bytesDone, elapsed })
+    tell(source)
     try {
       const reason = await use(candidate)
       if (reason !== undefined) skipped.push({ source, reason })
@@ -120,6 +127,7 @@ export async function prepareDataset(
       skipped.push({ source, reason: skippable(thrown) })
     }
     bytesDone += candidate.bytes
+    filesDone++
   }
   const splits = splitter.assign(used.map(({ source }) => source))
   const rows: ManifestRow[] = used.map((row) => ({ ...row, split: splits.get(row.source)! }))
@@ -146,9 +154,7 @@ export async function prepareDataset(
   }
   if (rows.length === 0) throw new NothingUsableError(report)
   await publish(out, rows, { rate, quantizer: codec.name, splitBy: splitter.by })
-  const elapsed = (performance.now() - started) / 1000
-  const end = { filesDone: candidates.length, bytesDone, elapsed, source: '' }
-  onProgress({ ...progress, ...end })
+  tell('')
   return report
 }
 

@@ -111,10 +111,10 @@ export function formatProgress(progress: PrepareProgress): string {
   const { filesDone, filesTotal, bytesDone, bytesTotal, audioSeconds, elapsed } = progress
   const share = bytesTotal === 0 ? 1 : bytesDone / bytesTotal
   const speed = elapsed > 0 ? Math.round(audioSeconds / elapsed) : 0
-  const left = share > 0 ? Math.ceil((elapsed * (1 - share)) / share) : 0
+  const left = share > 0 ? clock(Math.ceil((elapsed * (1 - share)) / share)) : '?'
   return (
     `prepare ${filesDone}/${filesTotal} files | ${Math.floor(100 * share)}% | ` +
-    `${(audioSeconds / 60).toFixed(1)} min of audio | x${speed} real time | ${clock(left)} left`
+    `${(audioSeconds / 60).toFixed(1)} min of audio | x${speed} real time | ${left} left`
   )
 }
 
