@@ -1,6 +1,6 @@
 import { SILENCE } from '../audio/quantize.js'
 import type { Engine, Program } from '../engine/index.js'
-import { add, Graph, input, reshape, type Tensor, transpose } from '../graph/index.js'
+import { add, concat, Graph, input, reshape, type Tensor, transpose } from '../graph/index.js'
 import { Parameters } from '../nn/parameters.js'
 import {
   contextTransformer,
@@ -13,6 +13,7 @@ import {
   receptiveField,
   stateInputs,
   windowBias,
+  windowTransformer,
 } from './flagship.js'
 import { divisorUpTo, ROWS, STRETCH } from './flagship-layout.js'
 import { zeros } from './flagship-programs.js'
@@ -51,22 +52,30 @@ function buildStep(config: FlagshipConfig, keys: number) {
     s = found.s
   }
 
-  const caches = Array.from({ length: config.layers }, (_, i) =>
+  const caches = Array.from({ length: cachesOf(config) }, (_, i) =>
     input(graph, `cache.${i}`, [1, keys - 1, config.width]),
   )
   // 0 for tokens that are there, very negative for those before the beginning
   const mask = input(graph, 'mask', [1, keys])
-  const bias = windowBias(p, config, 1, keys)
-  const { h, inputs } = contextTransformer(
-    p,
-    config,
-    reshape(encoded.z, [1, 1, config.width]),
-    (layer) => add(bias(layer), mask),
-    keys > 1 ? caches : undefined,
-  )
-  const logits = head(p, config, reshape(h, [1, config.width]), s)
-  for (const [i, layerInput] of inputs.entries()) next[`new.${i}`] = layerInput
+  const z = reshape(encoded.z, [1, 1, config.width])
+  let h: Tensor
+  if (config.form === 'paper') {
+    next['new.0'] = z
+    h = windowTransformer(p, config, keys > 1 ? concat([caches[0]!, z], 1) : z, mask)
+  } else {
+    const bias = windowBias(p, config, 1, keys)
+    const masked = (layer: number) => add(bias(layer), mask)
+    const found = contextTransformer(p, config, z, masked, keys > 1 ? caches : undefined)
+    for (const [i, layerInput] of found.inputs.entries()) next[`new.${i}`] = layerInput
+    h = reshape(found.h, [1, config.width])
+  }
+  const logits = head(p, config, h, s)
   return { states, outputs: { ...next, logits } }
+}
+
+/** Per layer, what it saw of a token; in the paper's form, where slots change, the latent alone. */
+function cachesOf(config: FlagshipConfig): number {
+  return config.form === 'paper' ? 1 : config.layers
 }
 
 /** The graph that fills the caches: latents of `phases` phases to what every layer remembers. */
@@ -74,8 +83,10 @@ function buildCaches(config: FlagshipConfig, tokens: number, phases: number): Na
   const graph = new Graph()
   const p = new Parameters(graph)
   const z = input(graph, 'z', [tokens, phases, config.width])
+  const byPhase = transpose(z, [1, 0, 2])
+  if (config.form === 'paper') return { 'cache.0': byPhase }
   const bias = windowBias(p, config, tokens, tokens)
-  const { inputs } = contextTransformer(p, config, transpose(z, [1, 0, 2]), bias)
+  const { inputs } = contextTransformer(p, config, byPhase, bias)
   return Object.fromEntries(inputs.map((tensor, i) => [`cache.${i}`, tensor]))
 }
 
@@ -123,7 +134,7 @@ export class DenseGenerator implements Generator {
     tokens: number,
     states: Arrays,
   ) {
-    const { chunk, layers, levels, width } = config
+    const { chunk, levels, width } = config
     this.#engine = engine
     this.#config = config
     this.#parameters = parameters
@@ -135,7 +146,7 @@ export class DenseGenerator implements Generator {
       Object.entries(states).map(([name, a]) => [name, new Float32Array(a.length)]),
     )
     this.#caches = Array.from(
-      { length: layers },
+      { length: cachesOf(config) },
       () => new Float32Array(chunk * (tokens - 1) * width),
     )
     this.#counts = new Int32Array(chunk)

@@ -1,4 +1,5 @@
 import { quantizer } from '../audio/index.js'
+import { UsageError } from '../base/errors.js'
 import type { Engine } from '../engine/index.js'
 import { sizeOf } from '../graph/index.js'
 import { type Declared, initialise } from '../nn/parameters.js'
@@ -7,10 +8,17 @@ import { DenseGenerator } from './flagship-generator.js'
 import { DenseLearner } from './flagship-learner.js'
 import { buildBlock, buildStretch } from './flagship-programs.js'
 import { DenseScorer } from './flagship-scorer.js'
+import { WindowLearner } from './flagship-window-learner.js'
 import type { Arrays, Model, Stage } from './model.js'
 
 /** The flagship under one configuration. */
 export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
+  if (config.form === 'paper' && config.local) {
+    throw new UsageError({
+      fact: 'The paper form has no local path: it learns one target of every window.',
+      hint: 'use the preset stream, or --local 0',
+    })
+  }
   const values = quantizer(config.audio.quantizer).table
   const parameters = declared(config)
   return {
@@ -20,7 +28,9 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
     size: parameters.reduce((total, { shape }) => total + sizeOf(shape), 0),
     initialise: (seed) => initialise(parameters, seed),
     learner: (engine: Engine, stage: Stage) =>
-      DenseLearner.open(engine, config, { ...stage, values }),
+      config.form === 'paper'
+        ? WindowLearner.open(engine, config, stage.context, values)
+        : DenseLearner.open(engine, config, { ...stage, values }),
     scorer: (engine: Engine, weights: Arrays) => DenseScorer.open(engine, config, weights, values),
     generator: (engine: Engine, weights: Arrays, context: number) =>
       DenseGenerator.open(engine, config, weights, values, context),

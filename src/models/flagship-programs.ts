@@ -29,6 +29,7 @@ import {
   localLayers,
   stateInputs,
   windowBias,
+  windowTransformer,
 } from './flagship.js'
 
 export type Part = 'all' | 'local'
@@ -117,14 +118,15 @@ export interface Block {
   p: Parameters
   /** Nats of every target in the order (token, phase), [tokens * phases]. */
   nats: Tensor
-  /** z [tokens, phases, width] and s [tokens, phases, skip], as far as the model has them. */
+  /** z [tokens, phases, width] and s [scored, phases, skip], as far as the model has them. */
   features: Named
   macs: number
 }
 
 /**
  * Builds the graph from the features of `phases` phases, `tokens` tokens each, to the nats of the
- * newest `scored` tokens of each.
+ * newest `scored` tokens of each. The paper's form scores one token, and is fed a `mask` [1, tokens]:
+ * 0 for tokens that are there, very negative for those before the beginning.
  */
 export function buildBlock(
   config: FlagshipConfig,
@@ -144,9 +146,13 @@ export function buildBlock(
     const z = input(graph, 'z', [tokens, phases, config.width])
     features.z = z
     const byPhase = transpose(z, [1, 0, 2]) // [phases, tokens, width]
-    const bias = windowBias(p, config, tokens, tokens)
-    const found = contextTransformer(p, config, byPhase, bias).h
-    h = reshape(newest(transpose(found, [1, 0, 2]), scored), [rows, config.width])
+    if (config.form === 'paper') {
+      h = windowTransformer(p, config, byPhase, input(graph, 'mask', [1, tokens]))
+    } else {
+      const bias = windowBias(p, config, tokens, tokens)
+      const found = contextTransformer(p, config, byPhase, bias).h
+      h = reshape(newest(transpose(found, [1, 0, 2]), scored), [rows, config.width])
+    }
   }
   let s: Tensor | undefined
   if (config.local) {

@@ -79,10 +79,13 @@ export class FeatureStream {
   }
 }
 
+const MASKED = -1e9
+
 /**
  * Scores pieces with the dense form. With a context of n tokens, a segment of n tokens is computed
  * and its newer half scored, then the segment moves on by that half: every prediction uses at most
- * the context, and, but for the beginning of a piece, at least half of it.
+ * the context, and, but for the beginning of a piece, at least half of it. In the paper's form a
+ * segment gives one token of each phase and moves on by one chunk.
  */
 export class DenseScorer implements Scorer {
   readonly #engine: Engine
@@ -122,7 +125,8 @@ export class DenseScorer implements Scorer {
     const { chunk } = this.#config
     const all = Math.ceil(codes.length / chunk)
     const tokens = Math.min(all, Math.max(1, Math.round(context / chunk)))
-    const hop = Math.max(1, Math.floor(tokens / 2))
+    const isPaper = this.#config.form === 'paper'
+    const hop = isPaper ? 1 : Math.max(1, Math.floor(tokens / 2))
     // the first sample follows silence; silence fills the last chunk, where nobody looks
     const inputs = new Int32Array((all + hop) * chunk).fill(SILENCE)
     inputs.set(codes.subarray(0, -1), 1)
@@ -135,7 +139,13 @@ export class DenseScorer implements Scorer {
       segment[name] = new Float32Array(tokens * chunk * width)
     }
     this.#features.states = undefined
-    for (let first = 0, fresh = tokens; first + tokens - fresh < all; first += hop, fresh = hop) {
+    // the paper's form starts with a window whose last token alone is there
+    let first = isPaper ? 1 - tokens : 0
+    for (
+      let fresh = isPaper ? 1 : tokens;
+      first + tokens - fresh < all;
+      first += hop, fresh = hop
+    ) {
       await this.#advance(segment, inputs, first, tokens, fresh)
       await this.#scoreSegment(segment, targets, nats, { first, tokens, scored: fresh })
       onProgress(Math.min(codes.length, (first + tokens) * chunk))
@@ -178,6 +188,7 @@ export class DenseScorer implements Scorer {
     const s = new Float32Array(scored * phases * skip)
     const mine = new Int32Array(scored * phases)
     const found = new Float32Array(scored * phases)
+    const mask = new Float32Array(tokens).fill(MASKED, 0, Math.max(0, -first))
     const start = (first + tokens - scored) * chunk
     const range = [start, start + scored * chunk] as const
     for (let phase = 0; phase < chunk; phase += phases) {
@@ -188,7 +199,7 @@ export class DenseScorer implements Scorer {
         copyPhases('gather', segment.s.subarray((tokens - scored) * chunk * skip), s, newest)
       }
       copyPhases('gather', targets.subarray(...range), mine, newest)
-      await program.run({ z, s, targets: mine }, { nats: found })
+      await program.run({ z, s, mask, targets: mine }, { nats: found })
       copyPhases('scatter', nats.subarray(...range), found, newest)
     }
   }

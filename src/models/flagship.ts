@@ -8,6 +8,7 @@ import type { QuantizerName } from '../audio/index.js'
 import {
   add,
   concat,
+  constant,
   conv1d,
   input,
   mul,
@@ -176,7 +177,7 @@ export function encodeChunks(
   p: Parameters,
   config: FlagshipConfig,
   chunks: Tensor,
-  dropout: (map: Tensor, layer: number) => Tensor = (map) => map,
+  dropout: Dropout = keepAll,
 ): Tensor {
   const { filters, kernel, width, strides } = config
   const { taps } = encoderGeometry(config)
@@ -185,7 +186,7 @@ export function encodeChunks(
   for (const [i, count] of filters.entries()) {
     const w = p.get(`encoder.${i}.w`, [count, h.shape[1]!, kernel], he(h.shape[1]! * kernel))
     const bias = p.get(`encoder.${i}.b`, [count], 0)
-    h = dropout(relu(conv1d(h, w, { stride: strides[i]!, bias })), i) // [batch, filters, T / stride]
+    h = dropout(relu(conv1d(h, w, { stride: strides[i]!, bias })), 'encoder') // [batch, filters, T / stride]
   }
   const channels = filters.at(-1)!
   const w = p.get('encoder.readout.w', [width, channels, taps], he(channels * taps))
@@ -299,6 +300,54 @@ export function windowBias(
   return (layer) => causalBias(p, `context.${layer}`, { queries, keys, window, heads })
 }
 
+// ------------------------------------------------- the Transformer as printed (paper, section 3)
+
+/** Multiplies by a mask of zeros and ones, scaled; the identity where nothing is dropped. */
+export type Dropout = (x: Tensor, where: keyof FlagshipConfig['dropout']) => Tensor
+
+const keepAll: Dropout = (x) => x
+
+/**
+ * The paper's Transformer: every token attends to every other, sinusoidal positions by slot in the
+ * window, normalisation after each sum (Vaswani et al. 2017). Only the last token leaves it, so the
+ * last layer computes no other.
+ *
+ * @param z latents of the window's chunks, [batch, tokens, width]
+ * @param mask added to the scores: 0 for tokens that are there, [1, tokens]
+ * @returns the last token, [batch, width]
+ */
+export function windowTransformer(
+  p: Parameters,
+  config: FlagshipConfig,
+  z: Tensor,
+  mask: Tensor,
+  dropout: Dropout = keepAll,
+): Tensor {
+  const [batch, tokens, width] = z.shape as [number, number, number]
+  const positions = constant(p.graph, sinusoids(tokens, width), [tokens, width])
+  let h = dropout(add(z, positions), 'token') // [batch, tokens, width]
+  for (let i = 0; i < config.layers; i++) {
+    const name = `context.${i}`
+    const isLast = i === config.layers - 1
+    const x = isLast ? slice(h, 1, tokens - 1, tokens) : h // [batch, 1 or tokens, width]
+    const seen = attention(p, `${name}.attention`, x, h, mask, config)
+    const a = layerNorm(p, `${name}.norm1`, add(x, dropout(seen, 'attention')))
+    const f = dropout(feedForward(p, `${name}.ff`, a, config), 'feedForward')
+    h = layerNorm(p, `${name}.norm2`, add(a, f))
+    if (!isLast) h = dropout(h, 'token')
+  }
+  return reshape(h, [batch, width])
+}
+
+/** sin and cos of the slot at wavelengths from 2 pi to 20,000 pi, [tokens, width]. */
+function sinusoids(tokens: number, width: number): Float32Array {
+  return Float32Array.from({ length: tokens * width }, (_, at) => {
+    const [slot, i] = [Math.floor(at / width), at % width]
+    const angle = slot / 10_000 ** ((2 * Math.floor(i / 2)) / width)
+    return i % 2 === 0 ? Math.sin(angle) : Math.cos(angle)
+  })
+}
+
 // -------------------------------------------------------------------------------- the head
 
 /**
@@ -313,7 +362,7 @@ export function head(
   config: FlagshipConfig,
   h: Tensor | undefined,
   s: Tensor | undefined,
-  dropout: (x: Tensor) => Tensor = (x) => x,
+  dropout: Dropout = keepAll,
 ): Tensor {
   const { hidden, levels } = config
   // a context that joins a trained local path starts by saying nothing
@@ -322,7 +371,7 @@ export function head(
   const fromLocal =
     s && linear(p, 'head.local', s, hidden, { initial: he(s.shape[1]!), bias: false })
   const sum = fromContext && fromLocal ? add(fromContext, fromLocal) : (fromContext ?? fromLocal)!
-  const inner = dropout(relu(add(sum, p.get('head.b', [hidden], 0)))) // [n, hidden]
+  const inner = dropout(relu(add(sum, p.get('head.b', [hidden], 0))), 'head') // [n, hidden]
   return linear(p, 'head.out', inner, levels, { initial: { normal: 0.5 / Math.sqrt(hidden) } })
 }
 

@@ -21,13 +21,12 @@ export interface AttentionOptions {
 /**
  * Multi-head attention with the key and value projections absorbed:
  *
- *   score(i, j) = (x_i Wq + bq)(x_j Wk)^T = (x_i A + c) x_j^T      A = Wq Wk^T, c = bq Wk^T
- *   out(i)      = sum_heads sum_j a(i, j) x_j Wv Wo                B = Wv Wo
+ *   score(i, j) = (x_i Wq + bq)(x_j Wk + bk)^T -> (x_i A + c) x_j^T     A = Wq Wk^T, c = bq Wk^T
+ *   out(i)      = sum_heads (sum_j a(i, j) x_j Wv + bv) Wo + bo         B = Wv Wo
  *
  * Neither keys nor values are ever made: only x is needed of the past, and heads as wide as the
- * model cost half of the plain form. A key bias would shift all scores of a query alike, which the
- * softmax cancels; a value bias would add a constant to the output, which has a bias already: both
- * are left out.
+ * model cost half of the plain form. The key bias, part of the printed layer, shifts all scores of a
+ * query alike: the softmax cancels it, so it is declared and never computed with.
  *
  * @param x queries [batch, tokens, width]
  * @param past keys and values [batch, keys, width]
@@ -50,6 +49,8 @@ export function attention(
     const wv = p.get(`${name}.wv`, each, lecun(width))
     const wo = p.get(`${name}.wo`, [heads, headWidth, width], lecun(heads * headWidth))
     const bq = p.get(`${name}.bq`, [heads, 1, headWidth], 0)
+    p.get(`${name}.bk`, [heads, 1, headWidth], 0)
+    const bv = p.get(`${name}.bv`, [heads, 1, headWidth], 0)
     const bo = p.get(`${name}.bo`, [width], 0)
 
     const a = scale(matmul(wq, wk, { transB: true }), headWidth ** -0.5) // [heads, width, width]
@@ -60,7 +61,8 @@ export function attention(
     const scores = add(matmul(rows, past, { transB: true }), bias) // [batch, tokens heads, keys]
     const seen = matmul(softmax(scores), past) // [batch, tokens heads, width]
     const b = reshape(matmul(wv, wo), [heads * width, width])
-    return matmul(reshape(seen, [batch, tokens, heads * width]), b, { bias: bo })
+    const bias = add(bo, reshape(sum(matmul(bv, wo), [0]), [width])) // [width]
+    return matmul(reshape(seen, [batch, tokens, heads * width]), b, { bias })
   })
 }
 
