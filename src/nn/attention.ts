@@ -6,6 +6,7 @@ import {
   type Shape,
   scale,
   softmax,
+  sum,
   type Tensor,
   take,
   transpose,
@@ -61,8 +62,8 @@ export function attention(
     const scores = add(matmul(rows, past, { transB: true }), bias) // [batch, tokens heads, keys]
     const seen = matmul(softmax(scores), past) // [batch, tokens heads, width]
     const b = reshape(matmul(wv, wo), [heads * width, width])
-    const bias = add(bo, reshape(sum(matmul(bv, wo), [0]), [width])) // [width]
-    return matmul(reshape(seen, [batch, tokens, heads * width]), b, { bias })
+    const outBias = add(bo, reshape(sum(matmul(bv, wo), [0]), [width])) // [width]
+    return matmul(reshape(seen, [batch, tokens, heads * width]), b, { bias: outBias })
   })
 }
 
