@@ -22,6 +22,8 @@ export interface EngineOptions {
   backend?: Backend
   /** Threads inside one operation; the engine's own choice (physical cores) by default. */
   threads?: number
+  /** Start of the names of files to which every program writes its profile when it is disposed. */
+  profile?: string
 }
 
 const ARRAYS = {
@@ -35,8 +37,10 @@ export class Program {
   readonly #ort: OrtModule
   readonly #session: OrtSession
   readonly #program: OnnxProgram
+  readonly #isProfiled: boolean
 
-  constructor(ort: OrtModule, session: OrtSession, program: OnnxProgram) {
+  constructor(ort: OrtModule, session: OrtSession, program: OnnxProgram, isProfiled: boolean) {
+    this.#isProfiled = isProfiled
     this.#ort = ort
     this.#session = session
     this.#program = program
@@ -97,8 +101,9 @@ export class Program {
     return new this.#ort.Tensor(tensor.dtype, values, tensor.shape)
   }
 
-  /** Frees the program's memory. */
+  /** Frees the program's memory, and writes its profile where one was asked for. */
   async dispose(): Promise<void> {
+    if (this.#isProfiled) this.#session.endProfiling()
     await this.#session.release()
   }
 }
@@ -107,6 +112,7 @@ export class Program {
 export class Engine {
   readonly #ort: OrtModule
   readonly #options: EngineOptions
+  #compiled = 0
 
   private constructor(ort: OrtModule, options: EngineOptions) {
     this.#ort = ort
@@ -154,17 +160,21 @@ export class Engine {
     constants: Readonly<Record<string, Float32Array>> = {},
   ): Promise<Program> {
     const program = lower(outputs, feeds, constants)
-    const { backend, threads } = { threads: 0, ...this.#options, backend: this.backend }
+    const { backend, threads, profile } = { threads: 0, ...this.#options, backend: this.backend }
     try {
       const session = await this.#ort.InferenceSession.create(program.bytes, {
         executionProviders: backend === 'cpu' ? ['cpu'] : [backend, 'cpu'],
         intraOpNumThreads: threads,
         graphOptimizationLevel: 'basic',
         logSeverityLevel: 4,
+        ...(profile !== undefined && {
+          enableProfiling: true,
+          profileFilePrefix: `${profile}-${this.#compiled++}`,
+        }),
         // tanh tails and masked attention are full of denormal numbers, each a hundred times slower
         extra: { session: { set_denormal_as_zero: '1' } },
       })
-      return new Program(this.#ort, session, program)
+      return new Program(this.#ort, session, program, profile !== undefined)
     } catch (cause) {
       if (backend === 'cpu') {
         throw new EngineError(

@@ -11,6 +11,7 @@ export interface OrtModule {
 export interface OrtSession {
   run(feeds: Record<string, unknown>, fetches: Record<string, unknown>): Promise<unknown>
   release(): Promise<void>
+  endProfiling(): void
 }
 
 export type Backend = 'cpu' | 'webgpu' | 'cuda'
