@@ -83,6 +83,24 @@ export function distanceBucket(distance: number): number {
 /** Buckets for distances up to 16,384 tokens. */
 export const BUCKETS = distanceBucket(16_384) + 1
 
+/** The smallest distance of a bucket. */
+function bucketStart(bucket: number): number {
+  return bucket < EXACT ? bucket : EXACT * 2 ** ((bucket - EXACT) / PER_OCTAVE)
+}
+
+/**
+ * Attention starts as a power of distance, (1 + d)^-m, with m from 1/2 in the first head to 2 in the
+ * last: a longer window then dilutes little, and a model trained on short segments keeps its
+ * balance on long ones.
+ */
+function initialBias(heads: number): Float32Array {
+  return Float32Array.from({ length: BUCKETS * heads }, (_, at) => {
+    const [bucket, head] = [Math.floor(at / heads), at % heads]
+    const power = heads === 1 ? 1 : 0.5 + (1.5 * head) / (heads - 1)
+    return -power * Math.log1p(bucketStart(bucket))
+  })
+}
+
 const MASKED = -1e9
 
 /**
@@ -98,7 +116,8 @@ export function causalBias(
   name: string,
   { queries, keys, window, heads }: Record<'queries' | 'keys' | 'window' | 'heads', number>,
 ): Tensor {
-  const table = p.get(`${name}.distance`, [BUCKETS, heads], 0)
+  const initial = { values: initialBias(heads) }
+  const table = p.get(`${name}.distance`, [BUCKETS, heads], initial)
   const buckets = new Int32Array(queries * keys)
   const mask = new Float32Array(queries * keys)
   for (let i = 0; i < queries; i++) {

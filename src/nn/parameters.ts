@@ -1,8 +1,8 @@
 import { Random } from '../base/random.js'
 import { Graph, input, type Shape, sizeOf, type Tensor } from '../graph/index.js'
 
-/** How a parameter starts: a constant, or normal numbers of the given standard deviation. */
-export type Initial = number | { readonly normal: number }
+/** How a parameter starts: a constant, normal numbers of a standard deviation, or given values. */
+export type Initial = number | { readonly normal: number } | { readonly values: Float32Array }
 
 export interface Declared {
   readonly name: string
@@ -47,6 +47,7 @@ export function initialise(
     declared.map(({ name, shape, initial }) => {
       const size = sizeOf(shape)
       if (typeof initial === 'number') return [name, new Float32Array(size).fill(initial)]
+      if ('values' in initial) return [name, initial.values.slice()]
       const random = new Random(seed, hash(name))
       return [name, Float32Array.from({ length: size }, () => initial.normal * random.normal())]
     }),
