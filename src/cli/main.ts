@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { LongwaveError, messageOf } from '../base/errors.js'
+import { exportCommand } from './export.js'
 import { prepareCommand } from './prepare.js'
 import { trainCommand } from './train.js'
 
@@ -17,7 +18,7 @@ const program = new Command('longwave')
   .showHelpAfterError('(add --help for all options)')
   .exitOverride()
 
-for (const command of [prepareCommand(), trainCommand(version)]) {
+for (const command of [prepareCommand(), trainCommand(version), exportCommand()]) {
   program.addCommand(command.copyInheritedSettings(program))
 }
 

@@ -8,6 +8,7 @@ export {
   saveCheckpoint,
 } from './checkpoint.js'
 export { ContradictionError, DivergedError, RunExistsError, runExists } from './errors.js'
+export { exportModel } from './export.js'
 export {
   type Evaluate,
   initialFrom,

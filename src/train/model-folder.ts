@@ -15,7 +15,7 @@ import {
   STATE,
 } from './step-folder.js'
 
-const CONFIG = 'config.json'
+export const CONFIG = 'config.json'
 
 /** A trained model: its weights and the configuration that they belong to. */
 export interface ModelFolder {

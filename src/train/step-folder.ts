@@ -63,7 +63,7 @@ export const encodeJson = (value: unknown) => new TextEncoder().encode(JSON.stri
 
 export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
-function encodeFloats(tensors: FloatTensors): Uint8Array {
+export function encodeFloats(tensors: FloatTensors): Uint8Array {
   const entries = Object.entries(tensors).map(
     ([name, { shape, data }]) => [name, { dtype: 'F32', shape, data }] as const,
   )
