@@ -1,5 +1,5 @@
 import { apply, misfit, type Op } from '../op.js'
-import { showShape, type Tensor } from '../tensor.js'
+import { sameShape, showShape, type Tensor } from '../tensor.js'
 import { exp, mul, sub } from './elementwise.js'
 import { oneHot } from './gather.js'
 import { sum } from './reduce.js'
@@ -37,7 +37,8 @@ export function logSoftmax(x: Tensor): Tensor {
 const crossEntropyOp: Op<undefined> = {
   name: 'crossEntropy',
   shape([logits, targets], _, place) {
-    if (logits!.shape.length !== 2 || targets!.shape.length !== 1) {
+    const [n] = logits!.shape
+    if (logits!.shape.length !== 2 || !sameShape(targets!.shape, [n!])) {
       throw misfit(
         place,
         'the logits and the targets do not fit.',
