@@ -14,7 +14,7 @@ const matmulOp: Op<Transposed> = {
     const [m, k] = ends(a!, turned.a)
     const [l, n] = ends(b!, turned.b)
     const batchFits = sameShape(a!.shape.slice(0, -2), b!.shape.slice(0, -2))
-    if (k !== l || [m, k, n].includes(undefined) || !batchFits) {
+    if (k !== l || m === undefined || k === undefined || n === undefined || !batchFits) {
       const t = (turnedSide: boolean) => (turnedSide ? ' transposed' : '')
       throw misfit(
         place,
@@ -31,7 +31,7 @@ const matmulOp: Op<Transposed> = {
         showShape(bias.shape),
       )
     }
-    return [...a!.shape.slice(0, -2), m!, n!]
+    return [...a!.shape.slice(0, -2), m, n]
   },
   lower(to, [a, b, bias], node, turned) {
     const rank = node.shape.length
