@@ -156,11 +156,19 @@ export function lastingFlags(given: TrainFlags): Record<string, unknown> {
   )
 }
 
-/** @throws UsageError that names every flag that is now another than when the run was begun */
-export function checkLasting(given: TrainFlags, saved: Readonly<Record<string, unknown>>): void {
-  const text = (value: unknown) => (value === undefined ? '(not given)' : JSON.stringify(value))
+const text = (value: unknown) => (value === undefined ? '(default)' : JSON.stringify(value))
+
+/**
+ * @param isSame whether one of the flags makes no difference to the run after all
+ * @throws UsageError that names every flag that is now another than when the run was begun
+ */
+export function checkLasting(
+  given: TrainFlags,
+  saved: Readonly<Record<string, unknown>>,
+  isSame: (flag: Record<string, unknown>) => boolean,
+): void {
   const changed = Object.entries(lastingFlags(given)).filter(
-    ([key, value]) => text(value) !== text(saved[key]),
+    ([key, value]) => text(value) !== text(saved[key]) && !isSame({ [key]: value }),
   )
   if (changed.length === 0) return
   throw new UsageError({

@@ -64,6 +64,13 @@ export function newRun(flags: TrainFlags, version: string): PlannedRun {
     })
   }
   const dataset = openDataset(flags.data)
+  const options = { data: flags.data, ...lastingFlags(flags) }
+  const file: RunFile = { version: 1, longwave: version, options, ...plan(flags, dataset) }
+  return { file, data: flags.data, dataset }
+}
+
+/** The model and the recipe that flags ask for. */
+function plan(flags: TrainFlags, dataset: Dataset): Pick<RunFile, 'model' | 'recipe'> {
   const defaults = { ...COMMON, ...BY_PRESET[flags.preset ?? DEFAULT_PRESET] }
   const stages: readonly TrainStage[] = flags.curriculum ?? [
     {
@@ -74,14 +81,10 @@ export function newRun(flags: TrainFlags, version: string): PlannedRun {
   ]
   const longest = Math.max(...stages.map(({ context }) => context))
   const model = modelOf(flags, longest, dataset.meta)
-  const file: RunFile = {
-    version: 1,
-    longwave: version,
-    options: { data: flags.data, ...lastingFlags(flags) },
+  return {
     model: { family: model.family, config: model.config },
     recipe: recipeOf(flags, defaults, stages, identityOf(dataset)),
   }
-  return { file, data: flags.data, dataset }
 }
 
 function recipeOf(
@@ -115,9 +118,15 @@ function recipeOf(
 /** The run in the folder, after checking that the flags ask for nothing else. */
 export function oldRun(flags: TrainFlags): PlannedRun {
   const file = readRunFile(flags.out)
-  checkLasting(flags, file.options)
   const data = flags.data ?? String(file.options.data)
   const dataset = openDataset(data)
+  const began = { ...file.options, out: flags.out } as unknown as TrainFlags
+  const unchanged = JSON.stringify(plan(began, dataset))
+  checkLasting(
+    flags,
+    file.options,
+    (flag) => JSON.stringify(plan({ ...began, ...flag }, dataset)) === unchanged,
+  )
   // wherever they lie: a run refuses to go on when its data have changed
   return { file: { ...file, recipe: { ...file.recipe, data: identityOf(dataset) } }, data, dataset }
 }

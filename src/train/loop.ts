@@ -314,9 +314,12 @@ async function score(run: Run, learner: Learner, segments: readonly Uint8Array[]
   const evaluate = options.evaluate ?? byLearner
   const bits = await evaluate(optimiser.weights, learner, segments)
   if (!Number.isFinite(bits)) throw diverged(run, state.step, 'held-out loss', bits)
-  const improved = !state.best || bits < state.best.bits
+  // segments of another length are other music: figures of two stages cannot be compared
+  const improved = state.best?.stage !== state.stage || bits < state.best.bits
   state.heldOutBits = bits
-  if (improved) state.best = { step: state.step, targets: state.targets, bits }
+  if (improved) {
+    state.best = { step: state.step, targets: state.targets, stage: state.stage, bits }
+  }
   return { bits, improved }
 }
 

@@ -47,7 +47,8 @@ const stateSchema = z.object({
   cursor: z.custom<SegmentCursor>((value) => typeof value === 'object').nullable(),
   updates: z.record(z.string(), count),
   heldOutBits: z.number().nullable(),
-  best: z.object({ step: count, targets: count, bits: z.number() }).nullable(),
+  /** Of the stage that was scored last. */
+  best: z.object({ step: count, targets: count, stage: count, bits: z.number() }).nullable(),
 })
 
 /** state.json of a checkpoint. */

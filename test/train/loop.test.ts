@@ -53,9 +53,9 @@ describe('trainLoop', () => {
     expect(metrics).toEqual(heard)
     expect(metrics.map(({ step }) => step)).toEqual(metrics.map((_, i) => i + 1))
     expect(metrics.filter(({ stage }) => stage === 0)).toHaveLength(24)
-    expect(metrics[0]!.bits).toBeCloseTo(8, 1)
-    expect(metrics.at(-1)!.bits).toBeLessThan(3)
-    expect(result.heldOutBits).toBeLessThan(3)
+    expect(metrics[0]!.bits).toBeCloseTo(5, 1)
+    expect(metrics.at(-1)!.bits).toBeLessThan(1.5)
+    expect(result.heldOutBits).toBeLessThan(1.5)
     // at every 1500 targets and at the end of each stage
     const scored = metrics.filter(({ heldOutBits }) => heldOutBits !== undefined)
     expect(scored.map(({ targets }) => targets)).toEqual([1536, 3072, 4608, 6016, 7552, 9088])
@@ -74,9 +74,9 @@ describe('trainLoop', () => {
     expect((state as { updates: unknown }).updates).toEqual({ last: 16, bias: 16, before: 0 })
   })
 
-  it('keeps the best weights, which a later stage or step may lose', async () => {
+  it('keeps the best weights of the last stage, which a later step may lose', async () => {
     // far too high a rate in the end
-    const steps = [{ share: 0.5, factor: 400 }]
+    const steps = [{ share: 0.9, factor: 400 }]
     const learningRate = {
       ...toyRecipe().learningRate,
       schedule: { kind: 'steps' as const, steps },
@@ -84,6 +84,7 @@ describe('trainLoop', () => {
     const result = await trainLoop(toyOptions(engine, run, { recipe: toyRecipe({ learningRate }) }))
     expect(result.best!.bits).toBeLessThan(result.heldOutBits!)
     expect(result.best!.step).toBeLessThan(result.step)
+    expect(result.best!.stage).toBe(1)
     expect(loadCheckpoint(run, 'best').folder).toContain(String(result.best!.step))
     const { model, config } = loadModelFolder(run)
     expect(config).toEqual({ family: 'toy', config: { scale: 0.01 } })
@@ -117,7 +118,7 @@ describe('trainLoop', () => {
     const next = join(root, 'next')
     const initial = () => initialFrom(folder, model, toyModel())
     await trainLoop(toyOptions(engine, next, { initial }))
-    expect(readMetrics(next)[0]!.bits).toBeLessThan(3.5)
+    expect(readMetrics(next)[0]!.bits).toBeLessThan(2)
     const { last: _, ...rest } = model
     expect(() => initialFrom(folder, rest, toyModel())).toThrow(/damaged/)
   })

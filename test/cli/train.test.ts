@@ -1,0 +1,316 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { encodeWav } from '../../src/audio/index.js'
+import { UsageError } from '../../src/base/errors.js'
+import { Random } from '../../src/base/random.js'
+import { modelOf } from '../../src/cli/model-options.js'
+import { formatCount, formatDuration, parseNumber } from '../../src/cli/numbers.js'
+import { parseFlags } from '../../src/cli/train-options.js'
+import { prepareDataset } from '../../src/data/index.js'
+import { loadCheckpoint, readMetrics, readRunFile } from '../../src/train/index.js'
+import { compile } from '../train/compile.js'
+
+const RATE = 2000
+
+let shared: string
+let data: string
+let longwave: string
+let root: string
+let run: string
+
+beforeAll(async () => {
+  shared = mkdtempSync(join(tmpdir(), 'longwave-train-'))
+  data = join(shared, 'data')
+  await makeDataset(join(shared, 'audio'), data)
+  longwave = compile('src/cli/main.ts', join(shared, 'program'), ['src/train/worker.ts'])
+})
+
+afterAll(() => {
+  rmSync(shared, { recursive: true, force: true })
+})
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'longwave-run-'))
+  run = join(root, 'run')
+})
+
+afterEach(() => {
+  rmSync(root, { recursive: true, force: true })
+})
+
+/** Two notes and some noise, two pieces of each split. */
+async function makeDataset(audio: string, to: string) {
+  const random = new Random(1)
+  for (const split of ['train', 'valid', 'test']) {
+    await mkdir(join(audio, split), { recursive: true })
+    for (const hz of [110, 170]) {
+      const wave = Float32Array.from({ length: 2 * RATE }, (_, t) => {
+        return 0.4 * Math.sin((2 * Math.PI * hz * t) / RATE) + 0.01 * random.normal()
+      })
+      writeFileSync(join(audio, split, `${hz}.wav`), encodeWav([wave], RATE))
+    }
+  }
+  await prepareDataset(audio, to, { rate: RATE })
+}
+
+/** A flagship small enough for hundreds of steps a second. */
+const SMALL = [
+  ...['--chunk', '16', '--layers', '1', '--heads', '2', '--head-width', '4', '--local', '4'],
+  ...['local.dilations=[1,2,4]', 'local.skip=8', 'filters=[4,4]', 'strides=[1,2]', 'kernel=3'],
+  ...['width=8', 'feedForward=16', 'hidden=16'],
+].flatMap((word) => (word.includes('=') ? ['--set', word] : [word]))
+
+const COURSE = [
+  ...['--curriculum', 'local@32:2560,64:7680', '--targets-per-step', '128', '--lr', '0.01'],
+  ...['--eval-every', '2k', '--eval-targets', '256', '--threads', '1', '--average', '0.9'],
+]
+
+const begin = (out: string) => [
+  '--data',
+  data,
+  '--out',
+  out,
+  '--preset',
+  'stream',
+  ...SMALL,
+  ...COURSE,
+]
+
+interface Ended {
+  code: number | NodeJS.Signals
+  stdout: string
+  stderr: string
+}
+
+/** Runs the program; with `when`, signals it as soon as that holds. */
+async function train(
+  args: string[],
+  signal?: NodeJS.Signals,
+  when: () => boolean = () => true,
+): Promise<Ended> {
+  const child = spawn(process.execPath, [longwave, 'train', ...args])
+  const ended: Ended = { code: 0, stdout: '', stderr: '' }
+  child.stdout.on('data', (text) => {
+    ended.stdout += text
+  })
+  child.stderr.on('data', (text) => {
+    ended.stderr += text
+  })
+  const done = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('close', (code, by) => resolve(by ?? code ?? 0))
+  })
+  while (signal && !when() && child.exitCode === null) {
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+  if (signal) child.kill(signal)
+  ended.code = await done
+  return ended
+}
+
+const steps = (dir: string) => readMetrics(dir).length
+
+const lasting = (dir: string) => readMetrics(dir).map(({ timing: _, ...rest }) => rest)
+
+describe('longwave train', () => {
+  it('gives the same run of the flagship whole, interrupted and killed', {
+    timeout: 300_000,
+  }, async () => {
+    const whole = join(root, 'whole')
+    const first = await train(begin(whole))
+    expect(first).toMatchObject({ code: 0, stderr: '' })
+    expect(first.stdout).toContain('model   flagship')
+    expect(first.stdout).toContain('stages  local@32:2.56k, 64:7.68k')
+    expect(first.stdout).toMatch(
+      /step 80 \| 10\.2k\/10\.2k targets \| stage 2\/2 \| bits \d\.\d{3}/,
+    )
+    expect(first.stdout).toMatch(/Finished after step 80, 10\.2k targets, held-out/)
+    const metrics = readMetrics(whole)
+    expect(metrics.at(-1)!.bits).toBeLessThan(metrics[0]!.bits - 0.5)
+
+    const often = ['--save-every', '0.0002']
+    await train([...begin(run), ...often], 'SIGKILL', () => steps(run) > 9)
+    const goOn = ['--out', run, '--resume', ...often]
+    for (const goal of [25, 50]) {
+      const { code } = await train(goOn, 'SIGKILL', () => steps(run) > goal)
+      expect(code).toBe('SIGKILL')
+    }
+    const stopped = await train(goOn, 'SIGINT', () => steps(run) > 60)
+    expect(stopped.code).toBe(130)
+    expect(stopped.stdout).toContain(`Go on with: longwave train --out ${run} --resume`)
+    expect(loadCheckpoint(run).state).toMatchObject({ step: steps(run) })
+
+    expect((await train(goOn)).code).toBe(0)
+    expect(lasting(run)).toEqual(lasting(whole))
+    const { folder: _, ...found } = loadCheckpoint(run)
+    const { folder: __, ...expected } = loadCheckpoint(whole)
+    expect(found).toEqual(expected)
+  })
+
+  it('remembers its options, and refuses others by name', async () => {
+    const { code, stdout } = await train([...begin(run), '--minutes', '1e-9'])
+    expect(code).toBe(0)
+    expect(stdout).toContain('The minutes are over: stopped after step 1')
+    const { options, model, recipe } = readRunFile(run)
+    expect(options).toMatchObject({ preset: 'stream', lr: 0.01, chunk: 16 })
+    expect(model).toMatchObject({
+      family: 'flagship',
+      config: { chunk: 16, tokens: 4, audio: { sampleRate: RATE, quantizer: 'mu-law' } },
+    })
+    expect(recipe).toMatchObject({ average: 0.9, clip: 1, seed: 0, targetsPerStep: 128 })
+
+    const again = await train(begin(run))
+    expect(again.code).toBe(2)
+    expect(again.stderr).toContain('already holds a run')
+    expect(again.stderr).toContain('--resume')
+
+    // a default that is spelled out is no contradiction
+    const same = ['--out', run, '--resume', '--minutes', '1e-9', '--clip', '1']
+    expect((await train(same)).code).toBe(0)
+    const other = ['--out', run, '--resume', '--lr', '1', '--eval-every', '5', '--heads', '1']
+    const refused = await train(other)
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain('begun with other options: --heads, --lr, --eval-every.')
+  })
+
+  it('starts from the weights of another run', async () => {
+    await train(begin(run))
+    const next = join(root, 'next')
+    const { code, stdout } = await train([...begin(next), '--init', run, '--minutes', '1e-9'])
+    expect(code).toBe(0)
+    expect(stdout).toContain(`init    ${run}`)
+    expect(readMetrics(next)[0]!.bits).toBeLessThan(readMetrics(run)[10]!.bits)
+  })
+
+  it.each([
+    ['an unknown option', ['--lrr', '1'], 2, 'Did you mean --lr?'],
+    ['a missing folder', [], 2, '--out RUN is missing'],
+    ['missing data', ['--out', 'RUN'], 2, '--data DATASET is missing'],
+    ['data that are none', ['--out', 'RUN', '--data', 'nowhere'], 4, 'no folder nowhere'],
+    ['--from alone', ['--out', 'RUN', '--data', 'DATA', '--from', '3'], 2, '--resume'],
+    ['an unknown preset', ['--out', 'RUN', '--data', 'DATA', '--preset', 'x'], 2, 'stream'],
+  ])('explains %s', async (_, args, code, text) => {
+    const places = args.map((arg) => (arg === 'RUN' ? run : arg === 'DATA' ? data : arg))
+    const ended = await train(places)
+    expect(ended.code).toBe(code)
+    expect(ended.stderr).toContain(text)
+    expect(existsSync(run)).toBe(false)
+  })
+
+  it('passes errors of its thread on', async () => {
+    const ended = await train([...begin(run), '--backend', 'cuda'])
+    expect(ended.code).toBe(5)
+    expect(ended.stderr).toContain('cuda')
+    expect(ended.stderr).toContain('--backend cpu')
+  })
+})
+
+describe('longwave', () => {
+  it('knows its version', () => {
+    expect(readFileSync(longwave, 'utf8').startsWith('#!/usr/bin/env node')).toBe(true)
+  })
+})
+
+describe('parseFlags', () => {
+  const parse = (given: Record<string, unknown>) => parseFlags({ out: 'run', ...given })
+  const refusal = (given: Record<string, unknown>) => {
+    try {
+      parse(given)
+    } catch (error) {
+      expect(error).toBeInstanceOf(UsageError)
+      return (error as UsageError).describe()
+    }
+    return 'nothing was refused'
+  }
+
+  it('reads a curriculum', () => {
+    expect(parse({ curriculum: 'local@16000:20e6,8k:10e6,128k:5M' }).curriculum).toEqual([
+      { part: 'local', context: 16000, targets: 20e6 },
+      { part: 'all', context: 8000, targets: 10e6 },
+      { part: 'all', context: 128000, targets: 5e6 },
+    ])
+    for (const curriculum of ['', '8000', '8000:', '8000:1.5', 'global@8000:10', '8000:10,']) {
+      expect(refusal({ curriculum })).toContain('--curriculum takes')
+    }
+    expect(refusal({ curriculum: '8000:10', context: '5' })).toContain('either')
+  })
+
+  it('reads a schedule', () => {
+    expect(parse({ schedule: 'constant' }).schedule).toEqual({ kind: 'constant' })
+    expect(parse({ schedule: 'cosine' }).schedule).toEqual({ kind: 'cosine', floor: 0.1 })
+    expect(parse({ schedule: 'linear:0' }).schedule).toEqual({ kind: 'linear', floor: 0 })
+    expect(parse({ schedule: 'steps:0.7=0.1,0.9=0.05' }).schedule).toEqual({
+      kind: 'steps',
+      steps: [
+        { share: 0.7, factor: 0.1 },
+        { share: 0.9, factor: 0.05 },
+      ],
+    })
+    const wrong = [
+      'cosine:2',
+      'constant:1',
+      'steps',
+      'steps:1',
+      'steps:0.9=1,0.5=1',
+      'steps:0.5=1=2',
+    ]
+    for (const schedule of wrong) expect(refusal({ schedule })).toContain('--schedule takes')
+  })
+
+  it('names every flag that makes no sense', () => {
+    const text = refusal({ lr: '0', seed: '-1', backend: 'tpu', targets: '1.5', minutes: 'x' })
+    for (const flag of ['--lr', '--seed', '--backend', '--targets', '--minutes']) {
+      expect(text).toContain(flag)
+    }
+  })
+})
+
+describe('modelOf', () => {
+  const audio = { sampleRate: 8000, quantizer: 'linear' } as const
+  const configOf = (flags: Parameters<typeof modelOf>[0], context = 8000) =>
+    modelOf({ preset: 'stream', ...flags }, context, audio).config as Record<string, unknown>
+
+  it('puts options over a preset', () => {
+    const config = configOf({
+      layers: 2,
+      headWidth: 32,
+      local: 8,
+      set: ['hidden=64', 'local.skip=16'],
+    })
+    expect(config).toMatchObject({ layers: 2, headWidth: 32, hidden: 64, tokens: 4, audio })
+    expect(config.local).toMatchObject({ channels: 8, skip: 16 })
+    expect(configOf({ local: 0 }).local).toBeNull()
+    expect(configOf({ set: ['filters=[8,8,8,8,8]'] }).filters).toEqual([8, 8, 8, 8, 8])
+  })
+
+  it('refuses unknown keys, other kinds of values and nonsense', () => {
+    expect(() => configOf({ set: ['layerz=2'] })).toThrow('The model has no option layerz.')
+    expect(() => configOf({ set: ['local.depth=2'], local: 8 })).toThrow('no option local.depth')
+    expect(() => configOf({ set: ['layers=two'] })).toThrow('another kind')
+    expect(() => configOf({ set: ['filters=3'] })).toThrow('another kind')
+    expect(() => configOf({ set: ['layers'] })).toThrow('key=value')
+    expect(() => configOf({ set: ['__proto__.x=1'] })).toThrow('no option')
+  })
+})
+
+describe('numbers', () => {
+  it('are read as people write them', () => {
+    const read = ['16000', '10e6', '128k', '1.5M', '1e-3', '.5', '-2'].map(parseNumber)
+    expect(read).toEqual([16000, 10e6, 128e3, 1.5e6, 1e-3, 0.5, -2])
+    for (const text of ['', 'k', '1K', '0x10', '1e', 'Infinity', '1 2', '1e999']) {
+      expect(parseNumber(text)).toBeUndefined()
+    }
+  })
+
+  it('are shown short', () => {
+    expect([950, 1000, 128e3, 9.614e6, 2e9, 0.5].map(formatCount)).toEqual(
+      ['950', '1k', '128k', '9.61M', '2G', '0.5'], // three digits
+    )
+    expect([0.4, 59, 61, 3600, 7530, Number.POSITIVE_INFINITY].map(formatDuration)).toEqual(
+      ['0s', '59s', '1m01s', '1h00m', '2h05m', '-'], // two units
+    )
+  })
+})
