@@ -1,6 +1,7 @@
 import {
   add,
   concat,
+  constant,
   div,
   type Graph,
   input,
@@ -73,25 +74,28 @@ export function adamW(
   const norm = sqrt(sum(concat(gradients.map(squares), 0))) // [1]
   // the same guard against division by zero as PyTorch's clip_grad_norm_
   const clipping = minimum(div(scalar('clip'), shift(norm, 1e-6)), 1)
+  const share1 = scale(clipping, 1 - beta1)
+  const share2 = scale(mul(clipping, clipping), 1 - beta2)
 
   const rate = scalar('rate')
-  const shrink = mul(rate, scalar('decay'))
-  const corrections1 = input(graph, 'correction1', [parameters.length])
-  const corrections2 = input(graph, 'correction2', [parameters.length])
+  const keep = shift(scale(mul(rate, scalar('decay')), -1), 1)
+  // factors are merged (Kingma and Ba 2015, end of section 2): passes over parameters cost most
+  const rates = mul(rate, input(graph, 'correction1', [parameters.length]))
+  const roots = sqrt(input(graph, 'correction2', [parameters.length]))
+  const steps = div(rates, roots)
+  const epsilons = div(constant(graph, [epsilon], [1]), roots)
   const kept = average ? scalar('average') : undefined
 
   const outputs: Record<string, Tensor> = { norm }
   for (const [i, parameter] of parameters.entries()) {
     const { name, shape } = parameter
-    const g = mul(gradients[i]!, clipping)
+    const g = gradients[i]!
     const p = flat('p', parameter)
-    const m = add(scale(flat('m', parameter), beta1), scale(g, 1 - beta1))
-    const v = add(scale(flat('v', parameter), beta2), scale(mul(g, g), 1 - beta2))
-    const mHat = mul(m, slice(corrections1, 0, i, i + 1))
-    const vHat = mul(v, slice(corrections2, 0, i, i + 1))
-    const step = mul(rate, div(mHat, shift(sqrt(vHat), epsilon)))
-    const decayed = shape.length < 2 ? p : sub(p, mul(p, shrink))
-    const next = sub(decayed, step)
+    const m = add(scale(flat('m', parameter), beta1), mul(g, share1))
+    const v = add(scale(flat('v', parameter), beta2), mul(mul(g, g), share2))
+    const direction = div(m, add(sqrt(v), slice(epsilons, 0, i, i + 1)))
+    const decayed = shape.length < 2 ? p : mul(p, keep)
+    const next = sub(decayed, mul(direction, slice(steps, 0, i, i + 1)))
     Object.assign(outputs, {
       [`next.p.${name}`]: next,
       [`next.m.${name}`]: m,
