@@ -80,14 +80,27 @@ async function checkOurs(out: string): Promise<void> {
   })
 }
 
-/** Also true for a dataset whose description is damaged or of another version. */
+/**
+ * Also true for a dataset whose description is damaged.
+ * @throws UsageError when it is of a newer version: that would be lost
+ */
 function isDataset(out: string): boolean {
+  let value: { format?: unknown; version?: unknown } | undefined
   try {
-    const value = parseJson(readFileSync(join(out, DATASET_FILE), 'utf8'))
-    return (value as { format?: unknown } | undefined)?.format === FORMAT
+    value = parseJson(readFileSync(join(out, DATASET_FILE), 'utf8')) as typeof value
   } catch {
     return false
   }
+  if (value?.format !== FORMAT) return false
+  if (Number(value.version) > FORMAT_VERSION) {
+    throw new UsageError({
+      fact: `The dataset ${out} is of a newer version.`,
+      expected: `version ${FORMAT_VERSION}`,
+      got: `version ${value.version}`,
+      hint: 'Update longwave, or name another folder with --out.',
+    })
+  }
+  return true
 }
 
 function isOurs(name: string): boolean {
