@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { messageOf } from '../base/errors.js'
 import {
   holdsRun,
   runExists,
@@ -6,6 +7,7 @@ import {
   type TrainResult,
   writeRunFile,
 } from '../train/index.js'
+import { type DrawCurves, writeLossPlot } from './loss-plot.js'
 import { DEFAULT_PRESET } from './model-options.js'
 import { formatCount } from './numbers.js'
 import { statusLine } from './status.js'
@@ -14,8 +16,12 @@ import { describeRun, newRun, oldRun, type PlannedRun } from './train-run.js'
 
 const INTERRUPTED = 130
 
-/** `longwave train --data DATASET --out RUN`: trains a model, or goes on training it. */
-export function trainCommand(version: string): Command {
+/**
+ * `longwave train --data DATASET --out RUN`: trains a model, or goes on training it.
+ *
+ * @param draw draws loss.svg
+ */
+export function trainCommand(version: string, draw?: DrawCurves): Command {
   const several = (value: string, before: string[] = []) => [...before, value]
   return new Command('train')
     .description('train a model; numbers may be written as 16000, 10e6 or 128k')
@@ -52,22 +58,26 @@ export function trainCommand(version: string): Command {
     .option('--local <channels>', 'model: width of the local path, 0 for none')
     .option('--set <key=value>', 'model: any entry of its configuration; repeatable', several)
     .action(async (given) => {
-      process.exitCode = await train(parseFlags(given), version)
+      process.exitCode = await train(parseFlags(given), version, draw)
     })
 }
 
-async function train(flags: TrainFlags, version: string): Promise<number> {
+async function train(flags: TrainFlags, version: string, draw?: DrawCurves): Promise<number> {
   const { out } = flags
   const isOld = holdsRun(out)
   if (isOld && !flags.resume) throw runExists(out)
   const run = isOld ? oldRun(flags) : newRun(flags, version)
   process.stdout.write(`${describeRun(run)}\n`)
   if (!isOld) writeRunFile(out, run.file)
-  return follow(flags, run)
+  return follow(flags, run, draw)
 }
 
 /** Starts the training thread, shows how it goes and tells how it ended. */
-async function follow(flags: TrainFlags, { file, data }: PlannedRun): Promise<number> {
+async function follow(
+  flags: TrainFlags,
+  { file, data }: PlannedRun,
+  draw: DrawCurves | undefined,
+): Promise<number> {
   const { out, backend, threads, resume, from, minutes, saveEvery } = flags
   const { recipe, model } = file
   const status = statusLine(process.stdout, {
@@ -88,7 +98,13 @@ async function follow(flags: TrainFlags, { file, data }: PlannedRun): Promise<nu
       ...(minutes !== undefined && { minutes }),
       saveEverySeconds: saveEvery * 60,
     },
-    { onStep: status.step, onNote: status.note },
+    {
+      onStep: status.step,
+      onNote: status.note,
+      onMilestone() {
+        if (draw) tryTo(() => writeLossPlot(out, draw), status.note)
+      },
+    },
   )
   let signals = 0
   const onSignal = () => {
@@ -107,6 +123,15 @@ async function follow(flags: TrainFlags, { file, data }: PlannedRun): Promise<nu
     throw error
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+  }
+}
+
+/** A picture is not worth a run. */
+function tryTo(act: () => void, note: (text: string) => void): void {
+  try {
+    act()
+  } catch (error) {
+    note(messageOf(error))
   }
 }
 

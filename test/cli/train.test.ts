@@ -7,8 +7,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { encodeWav } from '../../src/audio/index.js'
 import { UsageError } from '../../src/base/errors.js'
 import { Random } from '../../src/base/random.js'
+import { lossCurves, writeLossPlot } from '../../src/cli/loss-plot.js'
 import { modelOf } from '../../src/cli/model-options.js'
 import { formatCount, formatDuration, parseNumber } from '../../src/cli/numbers.js'
+import { statusLine } from '../../src/cli/status.js'
 import { parseFlags } from '../../src/cli/train-options.js'
 import { prepareDataset } from '../../src/data/index.js'
 import { loadCheckpoint, readMetrics, readRunFile } from '../../src/train/index.js'
@@ -86,13 +88,16 @@ interface Ended {
   stderr: string
 }
 
+const train = (args: string[], signal?: NodeJS.Signals, when?: () => boolean) =>
+  start(['train', ...args], signal, when)
+
 /** Runs the program; with `when`, signals it as soon as that holds. */
-async function train(
+async function start(
   args: string[],
   signal?: NodeJS.Signals,
   when: () => boolean = () => true,
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [longwave, 'train', ...args])
+  const child = spawn(process.execPath, [longwave, ...args])
   const ended: Ended = { code: 0, stdout: '', stderr: '' }
   child.stdout.on('data', (text) => {
     ended.stdout += text
@@ -209,8 +214,113 @@ describe('longwave train', () => {
 })
 
 describe('longwave', () => {
-  it('knows its version', () => {
-    expect(readFileSync(longwave, 'utf8').startsWith('#!/usr/bin/env node')).toBe(true)
+  it('knows its version and its commands', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+    expect(await start(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })
+    for (const args of [[], ['--help']]) {
+      const { code, stdout } = await start(args)
+      expect(code).toBe(0)
+      for (const name of ['prepare', 'train']) expect(stdout).toContain(name)
+    }
+    const text = readFileSync(longwave, 'utf8')
+    expect(text.startsWith('#!/usr/bin/env node')).toBe(true)
+  })
+
+  it('suggests a command for one that it does not know', async () => {
+    const { code, stderr } = await start(['trian'])
+    expect(code).toBe(2)
+    expect(stderr).toContain('Did you mean train?')
+  })
+
+  it('says so when the run folder cannot be made', async () => {
+    writeFileSync(run, '')
+    const { code, stderr } = await start(['train', ...begin(join(run, 'x'))])
+    expect(code).toBe(3)
+    expect(stderr).toContain('run.json cannot be written.')
+    expect(stderr).not.toContain('    at ')
+  })
+})
+
+describe('loss.svg', () => {
+  const line = (step: number, heldOutBits?: number) =>
+    JSON.stringify({ step, targets: 10 * step, bits: 8 - step / 1000, heldOutBits })
+
+  it('is drawn of training and held-out bits, with a few hundred points', async () => {
+    await mkdir(run)
+    const lines = Array.from({ length: 1200 }, (_, i) =>
+      line(i + 1, i % 400 === 399 ? 7 : undefined),
+    )
+    writeFileSync(join(run, 'metrics.jsonl'), `${lines.join('\n')}\n`)
+    writeLossPlot(run, (curves, { y }) => JSON.stringify({ curves, y }))
+    const { curves, y } = JSON.parse(readFileSync(join(run, 'loss.svg'), 'utf8'))
+    expect(y).toBe('bits per sample')
+    expect(curves[0].name).toBe('training')
+    expect(curves[0].points).toHaveLength(400)
+    expect(curves[0].points[0]).toEqual([30, 7.998])
+    expect(curves[1]).toEqual({
+      name: 'held-out',
+      points: [
+        [4000, 7],
+        [8000, 7],
+        [12000, 7],
+      ],
+    })
+  })
+
+  it('has no curve that has no points', () => {
+    expect(lossCurves([])).toEqual([])
+  })
+})
+
+describe('statusLine', () => {
+  const metrics = (step: number, heldOutBits?: number) => ({
+    step,
+    targets: 1000 * step,
+    bits: 4,
+    ...(heldOutBits !== undefined && { heldOutBits }),
+    lr: 1e-3,
+    gradNorm: 1,
+    stage: 0,
+    timing: { targetsPerSecond: 500, gflops: 20, rssMB: 2048, seconds: 2 },
+  })
+  const screen = (isTTY: boolean) => {
+    const written: string[] = []
+    const write = (text: string) => written.push(text)
+    return { written, to: { isTTY, columns: 60, write } as unknown as NodeJS.WriteStream }
+  }
+  const plan = { targets: 10_000, stages: 1 }
+
+  it('is a line now and then in a file, at once where something was scored', () => {
+    const { written, to } = screen(false)
+    const status = statusLine(to, plan)
+    for (const step of [1, 2, 3]) status.step(metrics(step))
+    status.step(metrics(4, 3.5))
+    status.step(metrics(5))
+    status.note('note')
+    status.end()
+    const line = (step: number, heldOut: string, left: string) =>
+      `step ${step} | ${step}k/10k targets | bits 4.000 | held-out ${heldOut} | lr 1.0e-3 | ` +
+      `500 targets/s | 20.0 GFLOP/s | 2.0 GB | ${left} left\n`
+    expect(written).toEqual([
+      line(1, '-', '18s'),
+      line(4, '3.500', '12s'),
+      'note\n',
+      line(5, '3.500', '10s'),
+    ])
+  })
+
+  it('is rewritten on a terminal and never longer than it', () => {
+    const { written, to } = screen(true)
+    const status = statusLine(to, plan)
+    status.step(metrics(1))
+    status.step(metrics(2))
+    status.end()
+    expect(written).toHaveLength(3)
+    for (const text of written.slice(0, 2)) {
+      expect(text.startsWith('\r\x1b[K')).toBe(true)
+      expect(text.length).toBeLessThan(4 + 60)
+    }
+    expect(written[2]).toBe('\n')
   })
 })
 
