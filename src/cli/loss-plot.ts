@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { FileError, messageOf } from '../base/errors.js'
 import { readMetrics, type StepMetrics } from '../train/index.js'
 
+/** A named line of a plot. */
 export interface Curve {
   name: string
   points: readonly (readonly [x: number, y: number])[]

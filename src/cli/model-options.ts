@@ -61,6 +61,7 @@ export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model
   return openModel(base.family, config)
 }
 
+/** Taken where no preset is named. */
 export const DEFAULT_PRESET = 'stream'
 
 function parseValue(text: string): unknown {

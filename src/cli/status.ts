@@ -6,6 +6,7 @@ const STEPS = 20
 /** Seconds between lines that are not rewritten. */
 const PAUSE = 10
 
+/** What time and share of a run are told from. */
 export interface StatusPlan {
   /** Targets of the whole run. */
   targets: number

@@ -120,6 +120,7 @@ const flags = z.object({
   threads: count('--threads', 0).default(0),
 })
 
+/** The flags that were given, read. */
 export type TrainFlags = z.infer<typeof flags>
 
 /** Flags that may change when a run goes on: the others make another run of it. */

@@ -56,6 +56,7 @@ export interface PlannedRun {
   dataset: Dataset
 }
 
+/** The run that the flags ask for, defaults filled in. */
 export function newRun(flags: TrainFlags, version: string): PlannedRun {
   if (flags.data === undefined) {
     throw new UsageError({

@@ -6,6 +6,7 @@ export type Schedule =
   /** From each share of the run on, the peak times a factor; shares rise. */
   | { kind: 'steps'; steps: readonly { share: number; factor: number }[] }
 
+/** The course of a learning rate over a run. */
 export interface LearningRate {
   peak: number
   /** Targets over which the rate rises linearly to its peak. */

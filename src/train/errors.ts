@@ -16,6 +16,7 @@ export class RunExistsError extends UsageError {
   override name = 'RunExistsError'
 }
 
+/** The error for a new run in a folder that is taken. */
 export function runExists(runDir: string): RunExistsError {
   return new RunExistsError({
     fact: `${runDir} already holds a run.`,

@@ -30,6 +30,7 @@ export type Evaluate = (
   segments: readonly Uint8Array[],
 ) => Promise<number>
 
+/** All that `trainLoop` needs. */
 export interface TrainOptions extends TrainHooks {
   runDir: string
   model: Model
@@ -50,9 +51,11 @@ export interface TrainOptions extends TrainHooks {
   minutes?: number
   /** Stops gracefully when set. */
   signal?: AbortSignal
+  /** Scores the held-out segments; with the loss of the learner by default. */
   evaluate?: Evaluate
 }
 
+/** Called while a run goes on. */
 export interface TrainHooks {
   onStep?: (metrics: StepMetrics) => void
   /** Something that a person should read. */
@@ -61,6 +64,7 @@ export interface TrainHooks {
   onMilestone?: () => void
 }
 
+/** How a run, or this part of it, ended. */
 export interface TrainResult {
   /** All stages done, time over, or stopped from outside. */
   reason: 'finished' | 'minutes' | 'stopped'

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { FileError, messageOf } from '../base/errors.js'
 import { replaceDurably } from './durable.js'
 
+/** Name of the metrics in a run folder. */
 export const METRICS_FILE = 'metrics.jsonl'
 
 /** One line of metrics.jsonl: all but `timing` is the same whenever the same run is repeated. */
@@ -23,6 +24,7 @@ export interface StepMetrics {
   timing: StepTiming
 }
 
+/** What differs from one repetition of a run to the next. */
 export interface StepTiming {
   targetsPerSecond: number
   gflops: number

@@ -6,6 +6,7 @@ import { replaceDurably } from './durable.js'
 import { METRICS_FILE } from './metrics.js'
 import type { Recipe } from './state.js'
 
+/** Name of the file in a run folder. */
 export const RUN_FILE = 'run.json'
 
 const schema = z.object({

@@ -3,6 +3,7 @@ import type { SegmentCursor } from '../data/index.js'
 import type { AdamWConstants, LearningRate } from '../nn/index.js'
 import { ContradictionError } from './errors.js'
 
+/** One entry of a curriculum. */
 export interface TrainStage {
   /** Samples of history that the longest-sighted target of a segment sees. */
   context: number
@@ -54,6 +55,7 @@ const stateSchema = z.object({
 /** state.json of a checkpoint. */
 export type RunState = z.infer<typeof stateSchema>
 
+/** Checks what was read from state.json. */
 export const parseState = (value: unknown) => stateSchema.safeParse(value)
 
 /** @throws ContradictionError naming every entry of two JSON values that differs */
