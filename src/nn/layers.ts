@@ -46,6 +46,8 @@ export function causalConv(name: string, options: CausalConvOptions): CausalLaye
       p.graph.scoped(name, () => {
         const w = p.get(`${name}.w`, [filters, channels, taps], initial)
         const b = p.get(`${name}.b`, [filters], 0)
+        // one tap remembers nothing: its state is empty and stays so
+        if (reach === 0) return { y: conv1d(x, w, { bias: b }), state }
         const time = x.shape[2]!
         const seen = concat([state, x], 2) // [1, channels, reach + time]
         const y = conv1d(seen, w, { dilation, bias: b }) // [1, filters, time]
