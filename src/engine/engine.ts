@@ -119,10 +119,25 @@ export class Engine {
     this.#options = options
   }
 
-  /** Loads ONNX Runtime. Throws an EngineError that says what to install where it is missing. */
+  /**
+   * Loads ONNX Runtime and makes sure that the backend works here.
+   *
+   * @throws EngineError that says what to install where the runtime or the backend is missing
+   */
   static async open(options: EngineOptions = {}): Promise<Engine> {
+    const ort = await Engine.#load()
+    const { backend = 'cpu' } = options
+    if (backend !== 'cpu') {
+      const { whyNot } = await import('./probe.js')
+      const reason = whyNot(backend)
+      if (reason !== undefined) throw unavailable(backend, reason)
+    }
+    return new Engine(ort, options)
+  }
+
+  static async #load(): Promise<OrtModule> {
     try {
-      return new Engine(await openRuntime(), options)
+      return await openRuntime()
     } catch (cause) {
       throw new EngineError(
         {
@@ -182,16 +197,25 @@ export class Engine {
           { cause },
         )
       }
-      throw new EngineError(
-        {
-          fact: `The ${backend} backend is not to be had on this machine: ${messageOf(cause)}`,
-          expected: `one of the backends that work here (npx longwave doctor lists them)`,
-          hint: HINTS[backend],
-        },
-        { cause },
-      )
+      throw unavailable(backend, messageOf(cause), cause)
     }
   }
+}
+
+function unavailable(
+  backend: Exclude<Backend, 'cpu'>,
+  reason: string,
+  cause?: unknown,
+): EngineError {
+  return new EngineError(
+    {
+      fact: `The ${backend} backend is not to be had on this machine.`,
+      expected: 'one of the backends that work here (npx longwave doctor lists them)',
+      got: reason,
+      hint: HINTS[backend],
+    },
+    { cause },
+  )
 }
 
 const HINTS: Record<Exclude<Backend, 'cpu'>, string> = {
