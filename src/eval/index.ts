@@ -1,0 +1,22 @@
+export { type Baselines, baselines } from './baselines.js'
+export {
+  type EvalProgress,
+  type EvalResult,
+  evaluate,
+  type PieceResult,
+  pieceResult,
+  type Recording,
+  ScoreError,
+} from './evaluate.js'
+export {
+  adaptiveLinearBits,
+  codeCounts,
+  type LinearBits,
+  type LinearModel,
+  type LinearOptions,
+  linearModel,
+  orderZeroBits,
+  uniformBits,
+} from './reference.js'
+export { formatEvaluation } from './table.js'
+export { commonStart, meanBits, standardError } from './targets.js'
