@@ -1,0 +1,70 @@
+import { z } from 'zod'
+import { UsageError } from '../base/errors.js'
+import { BACKENDS } from '../engine/index.js'
+import { parseNumber } from './numbers.js'
+
+/** Flags that several commands share; each is a string on the command line. */
+
+interface Range {
+  above?: number
+  from?: number
+  to?: number
+  whole?: boolean
+}
+
+/**
+ * A number such as 16000, 10e6, 128k.
+ * @param missing what is said when the flag is not given
+ */
+export function number(flag: string, what: string, range: Range, missing?: string) {
+  return z.string(missing).transform((text, context) => {
+    const value = parseNumber(text)
+    if (value !== undefined && isIn(value, range)) return value
+    context.addIssue(`${flag} takes ${what}, not ${text}`)
+    return z.NEVER
+  })
+}
+
+function isIn(n: number, { above, from, to, whole }: Range): boolean {
+  if (whole && !Number.isSafeInteger(n)) return false
+  if (above !== undefined && n <= above) return false
+  return n >= (from ?? Number.NEGATIVE_INFINITY) && n <= (to ?? Number.POSITIVE_INFINITY)
+}
+
+export const count = (flag: string, from = 1) =>
+  number(flag, `a whole number from ${from}, such as 16000 or 128k`, { from, whole: true })
+
+export const seconds = (flag: string, missing?: string) =>
+  number(flag, 'seconds, a number above 0', { above: 0 }, missing)
+
+/** Counts between commas; one that is given twice counts once. */
+export function counts(flag: string) {
+  return z.string().transform((text, context): number[] => {
+    const values = text.split(',').map((part) => count(flag).safeParse(part))
+    const good = values.flatMap(({ data }) => (data === undefined ? [] : [data]))
+    if (good.length === values.length) return [...new Set(good)]
+    context.addIssue(
+      `${flag} takes whole numbers from 1 between commas, such as 8000,128k, not ${text}`,
+    )
+    return z.NEVER
+  })
+}
+
+export const checkpointFlag = z
+  .string({ error: '--checkpoint C is missing: the folder of a model or of a run' })
+  .min(1, '--checkpoint takes a folder')
+
+export const engineFlags = {
+  backend: z.enum(BACKENDS, { error: `--backend takes ${BACKENDS.join(', ')}` }).default('cpu'),
+  threads: count('--threads', 0).default(0),
+}
+
+/** @throws UsageError that names every flag that makes no sense */
+export function parseFlags<T extends z.ZodType>(schema: T, given: unknown, command: string) {
+  const parsed = schema.safeParse(given)
+  if (parsed.success) return parsed.data
+  throw new UsageError({
+    fact: parsed.error.issues.map(({ message }) => message).join('; '),
+    hint: `See longwave ${command} --help`,
+  })
+}
