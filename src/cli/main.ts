@@ -2,7 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { LongwaveError, messageOf } from '../base/errors.js'
+import { demoCommand } from './demo.js'
+import { doctorCommand } from './doctor.js'
+import { evalCommand } from './eval.js'
 import { exportCommand } from './export.js'
+import { generateCommand } from './generate.js'
 import { prepareCommand } from './prepare.js'
 import { trainCommand } from './train.js'
 
@@ -18,7 +22,17 @@ const program = new Command('longwave')
   .showHelpAfterError('(add --help for all options)')
   .exitOverride()
 
-for (const command of [prepareCommand(), trainCommand(version), exportCommand()]) {
+const commands = [
+  prepareCommand(),
+  trainCommand(version),
+  evalCommand(),
+  generateCommand(),
+  exportCommand(),
+  demoCommand(),
+  doctorCommand(version),
+]
+
+for (const command of commands) {
   program.addCommand(command.copyInheritedSettings(program))
 }
 
