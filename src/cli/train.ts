@@ -5,6 +5,7 @@ import {
   runExists,
   startTraining,
   type TrainResult,
+  wasBegun,
   writeRunFile,
 } from '../train/index.js'
 import { type DrawCurves, writeLossPlot } from './loss-plot.js'
@@ -64,8 +65,8 @@ export function trainCommand(version: string, draw?: DrawCurves): Command {
 
 async function train(flags: TrainFlags, version: string, draw?: DrawCurves): Promise<number> {
   const { out } = flags
-  const isOld = holdsRun(out)
-  if (isOld && !flags.resume) throw runExists(out)
+  if (holdsRun(out) && !flags.resume) throw runExists(out)
+  const isOld = flags.resume && wasBegun(out)
   const run = isOld ? oldRun(flags) : newRun(flags, version)
   process.stdout.write(`${describeRun(run)}\n`)
   if (!isOld) writeRunFile(out, run.file)

@@ -19,6 +19,13 @@ export {
 } from './loop.js'
 export { METRICS_FILE, readMetrics, type StepMetrics, type StepTiming } from './metrics.js'
 export { loadModelFolder, type ModelFolder } from './model-folder.js'
-export { holdsRun, RUN_FILE, type RunFile, readRunFile, writeRunFile } from './run-file.js'
+export {
+  holdsRun,
+  RUN_FILE,
+  type RunFile,
+  readRunFile,
+  wasBegun,
+  writeRunFile,
+} from './run-file.js'
 export { startTraining, type Training, type TrainRequest } from './start.js'
 export type { Recipe, RunState, TrainStage } from './state.js'

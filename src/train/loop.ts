@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { FileError, messageOf } from '../base/errors.js'
@@ -18,6 +18,7 @@ import { DivergedError, runExists } from './errors.js'
 import { heldOutSegments } from './held-out.js'
 import { MetricsLog, type StepMetrics } from './metrics.js'
 import { Optimiser } from './optimiser.js'
+import { holdsRun } from './run-file.js'
 import { checkSame, parseState, type Recipe, type RunState } from './state.js'
 
 /** Streams of the run's seed. */
@@ -124,10 +125,7 @@ function resultOf({ state, saved }: Run, reason: TrainResult['reason']): TrainRe
 
 function begin(options: TrainOptions): Run {
   const { runDir, model, engine, recipe } = options
-  const existing = existsSync(runDir) && readdirSync(runDir).some((name) => TRACES.includes(name))
-  if (existing && !options.resume) {
-    throw runExists(runDir)
-  }
+  if (holdsRun(runDir) && !options.resume) throw runExists(runDir)
   try {
     mkdirSync(runDir, { recursive: true })
   } catch (error) {
@@ -151,9 +149,6 @@ function begin(options: TrainOptions): Run {
   const saved = { at: started, step: found ? state.step : -1, folder: found?.folder ?? '' }
   return { options, state, optimiser, loader: undefined, log, started, saved }
 }
-
-/** Files and folders that tell that something was trained here. */
-const TRACES = ['ckpt', 'metrics.jsonl']
 
 function firstState({ model, recipe }: TrainOptions): RunState {
   return {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { FileError, messageOf } from '../base/errors.js'
@@ -22,9 +22,14 @@ const schema = z.object({
 /** run.json: with what a run was begun. */
 export type RunFile = z.infer<typeof schema>
 
-/** Whether something was trained in `runDir`, or was about to be. */
-export const holdsRun = (runDir: string) =>
-  [RUN_FILE, METRICS_FILE, 'ckpt'].some((name) => existsSync(join(runDir, name)))
+/** Whether something was trained in `runDir`: one that failed before its first step is nothing. */
+export function holdsRun(runDir: string): boolean {
+  const metrics = statSync(join(runDir, METRICS_FILE), { throwIfNoEntry: false })
+  return (metrics?.size ?? 0) > 0 || existsSync(join(runDir, 'ckpt'))
+}
+
+/** Whether a run was begun in `runDir`, however far it came. */
+export const wasBegun = (runDir: string) => holdsRun(runDir) || existsSync(join(runDir, RUN_FILE))
 
 /** @throws FileError when it is not there, cannot be read or is damaged */
 export function readRunFile(runDir: string): RunFile {

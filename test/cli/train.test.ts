@@ -205,11 +205,12 @@ describe('longwave train', () => {
     expect(existsSync(run)).toBe(false)
   })
 
-  it('passes errors of its thread on', async () => {
-    const ended = await train([...begin(run), '--backend', 'cuda'])
-    expect(ended.code).toBe(5)
-    expect(ended.stderr).toContain('cuda')
-    expect(ended.stderr).toContain('--backend cpu')
+  it('passes errors of its thread on, and keeps nothing of a run without a step', async () => {
+    const nowhere = join(root, 'nowhere')
+    const ended = await train([...begin(run), '--init', nowhere])
+    expect(ended.code).toBe(3)
+    expect(ended.stderr).toContain(`there is no folder ${nowhere}`)
+    expect((await train([...begin(run), '--minutes', '1e-9'])).code).toBe(0)
   })
 })
 

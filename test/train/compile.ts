@@ -21,7 +21,7 @@ export function compile(entry: string, to: string, others: readonly string[] = [
     const out = join(to, path.replace(/\.ts$/, '.js'))
     mkdirSync(dirname(out), { recursive: true })
     writeFileSync(out, outputText)
-    for (const [, target] of outputText.matchAll(/(?:from |import )'(\.[^']+)\.js'/g)) {
+    for (const [, target] of outputText.matchAll(/(?:from |import |import\()'(\.[^']+)\.js'/g)) {
       const next = relative('.', resolve(dirname(path), `${target!}.ts`))
       if (!queue.includes(next)) queue.push(next)
     }
