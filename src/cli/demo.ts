@@ -119,7 +119,7 @@ async function proceed(
   for (const path of Object.values(paths)) checkOutput(path)
   const wish = { samples: NEW * audio.sampleRate, context, sampling: { temperature: 1 }, seed: 0 }
   const made = await make(trained, engine, { prompt, ...wish }, line)
-  if (made.interrupted) return INTERRUPTED
+  if (made.codes.length === 0) return INTERRUPTED
   const { seconds, realTimeFactor } = figures(made, audio.sampleRate)
   const heard = prompt.subarray(-BEFORE * audio.sampleRate)
   writeAudio(paths.alone, made.codes, audio)
@@ -134,7 +134,7 @@ async function proceed(
   say(`  ${paths.alone}`)
   say(`  ${paths.after}, behind ${time(heard.length, trained)} of the recording`)
   say(`  ${paths.picture}, waveform and spectrogram of the same; a line marks the border`)
-  return 0
+  return made.interrupted ? INTERRUPTED : 0
 }
 
 const time = (samples: number, { audio }: Trained) => `${(samples / audio.sampleRate).toFixed(1)} s`

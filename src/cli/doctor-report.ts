@@ -44,7 +44,7 @@ export async function examine(longwave: string): Promise<DoctorReport> {
     matmul: rate,
     ok: failed === undefined,
     verdict: failed
-      ? `Not ready: ${[failed.failure.fact, failed.failure.hint].filter(Boolean).join(' Try: ')}`
+      ? `Not ready: ${failed.failure.fact}; to do: ${failed.failure.hint ?? 'npm install'}`
       : `Ready: ${works.join(', ')} ${works.length > 1 ? 'work' : 'works'}.`,
     exitCode: failed?.exitCode ?? 0,
   }
