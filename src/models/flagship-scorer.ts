@@ -124,8 +124,10 @@ export class DenseScorer implements Scorer {
   ): Promise<Float32Array> {
     const { chunk } = this.#config
     const all = Math.ceil(codes.length / chunk)
-    const tokens = Math.min(all, Math.max(1, Math.round(context / chunk)))
     const isPaper = this.#config.form === 'paper'
+    const longest = Math.max(1, Math.round(context / chunk))
+    // slots count from the beginning of a whole window, also where the piece does not fill it
+    const tokens = isPaper ? longest : Math.min(all, longest)
     const hop = isPaper ? 1 : Math.max(1, Math.floor(tokens / 2))
     // the first sample follows silence; silence fills the last chunk, where nobody looks
     const inputs = new Int32Array((all + hop) * chunk).fill(SILENCE)
