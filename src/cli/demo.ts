@@ -86,7 +86,8 @@ async function score(trained: Trained, engine: Engine, whole: Recording, line: P
   const rows: [string, number, string?][] = [
     ['uniform', beside.uniform],
     ['order-0 entropy', orderZeroBits([codes.subarray(from)])],
-    ['linear predictor', beside.commonLinearPredictor],
+    ['linear predictor, order 32', beside.commonLinearPredictor],
+    ['linear cascade, 32 + 512 + 32', beside.commonLinearCascade],
     ['the model', bits, `${(bits * Math.LN2).toFixed(3)} nats`],
   ]
   say(
@@ -96,7 +97,7 @@ async function score(trained: Trained, engine: Engine, whole: Recording, line: P
     `after ${time(from, trained)} or more of history, of which the model uses up to ${time(context, trained)}:`,
   )
   for (const [name, value, more = ''] of rows) {
-    say(`  ${name.padEnd(18)}${value.toFixed(3)}  ${more}`.trimEnd())
+    say(`  ${name.padEnd(31)}${value.toFixed(3)}  ${more}`.trimEnd())
   }
 }
 

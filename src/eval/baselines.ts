@@ -8,10 +8,13 @@ export interface Baselines {
   uniform: number
   /** Entropy of how often each code occurs in these very recordings. */
   orderZero: number
-  /** Of an adaptive linear predictor that learns from each recording as it goes. */
+  /** Of an adaptive linear predictor of order 32 that learns from each recording as it goes. */
   linearPredictor: number
   /** Of the same, over the targets on which contexts are compared. */
   commonLinearPredictor: number
+  /** Of that predictor and two adaptive filters after it (512 and 32 taps), as the strongest coders. */
+  linearCascade: number
+  commonLinearCascade: number
 }
 
 /**
@@ -25,22 +28,47 @@ export function baselines(
   longestContext: number,
   onPiece: (name: string) => void = () => {},
 ): Baselines {
-  let [bits, samples, commonBits, commonSamples] = [0, 0, 0, 0]
+  const alone = new Total(longestContext)
+  const cascade = new Total(longestContext)
   for (const recording of recordings) {
     onPiece(recording.name)
-    const { perSample } = adaptiveLinearBits(recording.codes(), table)
-    const start = commonStart(perSample.length, longestContext)
-    const common = sum(perSample.subarray(start))
-    bits += sum(perSample.subarray(0, start)) + common
-    samples += perSample.length
-    commonBits += common
-    commonSamples += perSample.length - start
+    alone.add(adaptiveLinearBits(recording.codes(), table, { cascade: [] }).perSample)
+    cascade.add(adaptiveLinearBits(recording.codes(), table).perSample)
   }
   return {
     uniform: uniformBits(),
     orderZero: orderZeroBits(recordings.map((recording) => recording.codes())),
-    linearPredictor: bits / samples,
-    commonLinearPredictor: commonBits / commonSamples,
+    linearPredictor: alone.mean,
+    commonLinearPredictor: alone.commonMean,
+    linearCascade: cascade.mean,
+    commonLinearCascade: cascade.commonMean,
+  }
+}
+
+/** Bits of all targets, and of the common ones among them. */
+class Total {
+  #bits = 0
+  #samples = 0
+  #commonBits = 0
+  #commonSamples = 0
+
+  constructor(readonly longestContext: number) {}
+
+  add(perSample: Float32Array): void {
+    const start = commonStart(perSample.length, this.longestContext)
+    const common = sum(perSample.subarray(start))
+    this.#bits += sum(perSample.subarray(0, start)) + common
+    this.#samples += perSample.length
+    this.#commonBits += common
+    this.#commonSamples += perSample.length - start
+  }
+
+  get mean(): number {
+    return this.#bits / this.#samples
+  }
+
+  get commonMean(): number {
+    return this.#commonBits / this.#commonSamples
   }
 }
 

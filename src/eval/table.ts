@@ -46,7 +46,8 @@ function baselineRows(baselines: Baselines | null, several: boolean): string[][]
     '-',
   ]
   return [
-    row('linear predictor', baselines.linearPredictor, baselines.commonLinearPredictor),
+    row('linear predictor, order 32', baselines.linearPredictor, baselines.commonLinearPredictor),
+    row('linear cascade, 32 + 512 + 32', baselines.linearCascade, baselines.commonLinearCascade),
     row('order-0 entropy', baselines.orderZero),
     row('uniform', baselines.uniform),
   ]

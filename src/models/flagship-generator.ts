@@ -119,7 +119,7 @@ export class DenseGenerator implements Generator {
     values: Float32Array,
     context: number,
   ): Promise<DenseGenerator> {
-    const tokens = Math.max(1, Math.round(context / config.chunk))
+    const tokens = Math.max(1, Math.floor(context / config.chunk))
     const { states, outputs } = buildStep(config, tokens)
     const step = await engine.compile(outputs, {}, parameters)
     return new DenseGenerator(engine, config, parameters, values, step, tokens, zeros(states))

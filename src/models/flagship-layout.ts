@@ -14,7 +14,7 @@ export function divisorUpTo(n: number, bound: number): number {
 /** How a segment of `tokens` chunks is cut: stretches of `time` samples, blocks of `phases`. */
 export function cut(config: FlagshipConfig, context: number) {
   const { chunk } = config
-  const tokens = Math.max(1, Math.round(context / chunk))
+  const tokens = Math.max(1, Math.floor(context / chunk))
   const segment = tokens * chunk
   const time = divisorUpTo(segment, STRETCH)
   const phases = divisorUpTo(chunk, ROWS / tokens)

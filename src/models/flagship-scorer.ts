@@ -125,7 +125,7 @@ export class DenseScorer implements Scorer {
     const { chunk } = this.#config
     const all = Math.ceil(codes.length / chunk)
     const isPaper = this.#config.form === 'paper'
-    const longest = Math.max(1, Math.round(context / chunk))
+    const longest = Math.max(1, Math.floor(context / chunk))
     // slots count from the beginning of a whole window, also where the piece does not fill it
     const tokens = isPaper ? longest : Math.min(all, longest)
     const hop = isPaper ? 1 : Math.max(1, Math.floor(tokens / 2))

@@ -76,7 +76,7 @@ export class WindowLearner implements Learner {
     context: number,
     values: Float32Array,
   ): Promise<WindowLearner> {
-    const tokens = Math.max(1, Math.round(context / config.chunk))
+    const tokens = Math.max(1, Math.floor(context / config.chunk))
     const window = buildWindow(config, tokens)
     const program = await engine.compile(window.outputs)
     return new WindowLearner(program, window, tokens * config.chunk, values)

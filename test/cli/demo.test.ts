@@ -18,7 +18,7 @@ describe('longwave demo', () => {
     put(root, { 'samples/README.md': 'about', 'samples/tone.wav': noisyTone(2500, 1, RATE) })
     const run = await runCommand(demoCommand(root), '--out', out)
     expect(run.code).toBe(0)
-    for (const row of ['uniform', 'order-0 entropy', 'linear predictor', 'the model']) {
+    for (const row of ['uniform', 'order-0 entropy', 'linear predictor, order 32', 'the model']) {
       expect(run.stdout).toMatch(new RegExp(`^ {2}${row} +\\d\\.\\d{3}`, 'm'))
     }
     expect(run.stdout).toContain('2180 samples')

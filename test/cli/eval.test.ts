@@ -71,11 +71,12 @@ describe('longwave eval --json', () => {
     const linear = pieces.map((codes) => adaptiveLinearBits(codes, table).perSample)
     expect(Object.keys(reference)).toEqual([
       ...['uniform', 'orderZero', 'linearPredictor', 'commonLinearPredictor'],
+      ...['linearCascade', 'commonLinearCascade'],
     ])
     expect(reference.uniform).toBe(8)
     expect(reference.orderZero).toBeCloseTo(orderZeroBits(pieces), 10)
-    expect(reference.linearPredictor).toBeCloseTo(mean([...linear[0]!, ...linear[1]!]), 6)
-    expect(reference.commonLinearPredictor).toBeCloseTo(
+    expect(reference.linearCascade).toBeCloseTo(mean([...linear[0]!, ...linear[1]!]), 6)
+    expect(reference.commonLinearCascade).toBeCloseTo(
       mean([...linear[0]!.slice(320), ...linear[1]!.slice(125)]),
       6,
     )

@@ -179,9 +179,13 @@ describe('what needs no training', () => {
     expect(found.orderZero).toBe(orderZeroBits(pieces.map((piece) => piece.codes())))
     expect(found.orderZero).toBeGreaterThan(5) // 40 levels alike: 5.3 bits
     expect(found.orderZero).toBeLessThan(5.33)
-    expect(found.linearPredictor).toBeCloseTo(mean(bits.flat()), 6)
+    expect(found.linearCascade).toBeCloseTo(mean(bits.flat()), 6)
     const common = [...bits[0]!.slice(200), ...bits[1]!.slice(45)]
-    expect(found.commonLinearPredictor).toBeCloseTo(mean(common), 6)
+    expect(found.commonLinearCascade).toBeCloseTo(mean(common), 6)
+    const alone = pieces.map((piece) => [
+      ...adaptiveLinearBits(piece.codes(), table, { cascade: [] }).perSample,
+    ])
+    expect(found.linearPredictor).toBeCloseTo(mean(alone.flat()), 6)
   })
 })
 
@@ -194,6 +198,8 @@ describe('the table', () => {
       orderZero: 6.25,
       linearPredictor: 4.5,
       commonLinearPredictor: 4.25,
+      linearCascade: 4,
+      commonLinearCascade: 3.75,
     }
     const text = formatEvaluation(results, beside)
     expect(text).toContain('toy, 1234 parameters; 2 pieces, 620 samples')
@@ -203,7 +209,7 @@ describe('the table', () => {
     expect(text).toMatch(
       new RegExp(`^context 50 +${figures.map((x) => x.toFixed(4)).join(' +')}`, 'm'),
     )
-    expect(text).toMatch(/^linear predictor +4\.5000 +- +3\.1192 +4\.2500 +-$/m)
+    expect(text).toMatch(/^linear predictor, order 32 +4\.5000 +- +3\.1192 +4\.2500 +-$/m)
     expect(text).toMatch(/^order-0 entropy +6\.2500 +- +4\.3322 +- +-$/m)
     expect(text).toMatch(/^uniform +8\.0000/m)
     expect(text).toMatch(/^context 200 +[\d.]+ +300 +[\d.]+ +320$/m)
