@@ -45,15 +45,22 @@ const tensors: fc.Arbitrary<SafetensorsTensor> = fc.oneof(
     BigInt64Array.from(v),
   ),
 )
+/** Any code points, lone surrogates and controls included. */
+const anyText = fc
+  .array(fc.oneof(fc.nat({ max: 0x7f }), fc.nat({ max: 0xffff }), fc.nat({ max: 0x10ffff })), {
+    maxLength: 12,
+  })
+  .map((points) => String.fromCodePoint(...points))
+
 const names = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 12 }),
+  anyText,
   fc.constantFrom('__proto__', 'constructor', '0', 'net.0.weight', '\ud800'),
 )
 const dictionaries = fc
   .array(fc.tuple(names, tensors), { maxLength: 6 })
   .map((pairs) => Object.fromEntries(pairs.filter(([name]) => name !== '__metadata__')))
 const metadatas = fc
-  .array(fc.tuple(names, fc.string({ unit: 'binary' })), { maxLength: 3 })
+  .array(fc.tuple(names, anyText), { maxLength: 3 })
   .map((pairs) => Object.fromEntries(pairs))
 
 const bytesOf = ({ data }: SafetensorsTensor) =>
