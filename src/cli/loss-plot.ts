@@ -1,25 +1,14 @@
 import { renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { FileError, messageOf } from '../base/errors.js'
+import { linePlot, type PlotSeries } from '../eval/plot.js'
 import { readMetrics, type StepMetrics } from '../train/index.js'
-
-/** A named line of a plot. */
-export interface Curve {
-  name: string
-  points: readonly (readonly [x: number, y: number])[]
-}
-
-/** Draws curves as an SVG document. */
-export type DrawCurves = (
-  curves: readonly Curve[],
-  labels: { title: string; x: string; y: string },
-) => string
 
 /** More points than a screen has columns tell nothing. */
 const POINTS = 500
 
 /** Bits per sample over targets seen, in training (mean of neighbouring steps) and held out. */
-export function lossCurves(metrics: readonly StepMetrics[]): Curve[] {
+export function lossCurves(metrics: readonly StepMetrics[]): PlotSeries[] {
   const size = Math.max(1, Math.ceil(metrics.length / POINTS))
   const groups = Array.from({ length: Math.ceil(metrics.length / size) }, (_, i) =>
     metrics.slice(i * size, (i + 1) * size),
@@ -38,11 +27,16 @@ export function lossCurves(metrics: readonly StepMetrics[]): Curve[] {
 }
 
 /** Writes loss.svg of a run, whole at any moment. */
-export function writeLossPlot(runDir: string, draw: DrawCurves): void {
+export function writeLossPlot(runDir: string): void {
   const path = join(runDir, 'loss.svg')
-  const labels = { title: runDir, x: 'targets seen', y: 'bits per sample' }
+  const svg = linePlot({
+    title: basename(runDir),
+    x: { label: 'targets seen' },
+    y: { label: 'bits per sample' },
+    series: lossCurves(readMetrics(runDir)),
+  })
   try {
-    writeFileSync(`${path}.tmp`, draw(lossCurves(readMetrics(runDir)), labels))
+    writeFileSync(`${path}.tmp`, svg)
     renameSync(`${path}.tmp`, path)
   } catch (error) {
     throw new FileError(

@@ -1,38 +1,11 @@
 import { z } from 'zod'
 import { UsageError } from '../base/errors.js'
-import { BACKENDS } from '../engine/index.js'
 import type { Schedule } from '../nn/index.js'
 import type { TrainStage } from '../train/index.js'
+import { count, engineFlags, number, parseFlags } from './flags.js'
 import { parseNumber } from './numbers.js'
 
 /** What `longwave train` is asked; each flag is a string on the command line. */
-
-interface Range {
-  above?: number
-  from?: number
-  to?: number
-  whole?: boolean
-}
-
-const isIn = (n: number | undefined, { above, from, to, whole }: Range): n is number =>
-  n !== undefined &&
-  n > (above ?? Number.NEGATIVE_INFINITY) &&
-  n >= (from ?? Number.NEGATIVE_INFINITY) &&
-  n <= (to ?? Number.POSITIVE_INFINITY) &&
-  (!whole || Number.isInteger(n))
-
-/** A number such as 16000, 10e6, 128k. */
-function number(flag: string, what: string, range: Range) {
-  return z.string().transform((text, context) => {
-    const value = parseNumber(text)
-    if (isIn(value, range)) return value
-    context.addIssue(`${flag} takes ${what}, not ${text}`)
-    return z.NEVER
-  })
-}
-
-const count = (flag: string, from = 1) =>
-  number(flag, `a whole number from ${from}, such as 16000, 10e6 or 128k`, { from, whole: true })
 
 const SCHEDULES = 'constant, cosine[:FLOOR], linear[:FLOOR] or steps:SHARE=FACTOR[,SHARE=FACTOR]'
 
@@ -51,16 +24,14 @@ function parseSchedule(text: string): Schedule | undefined {
   if (kind === 'constant' && rest === undefined) return { kind }
   if (kind === 'cosine' || kind === 'linear') {
     const floor = rest === undefined ? 0.1 : parseNumber(rest)
-    return isIn(floor, { from: 0, to: 1 }) ? { kind, floor } : undefined
+    return isIn(floor, 0, 1) ? { kind, floor } : undefined
   }
   if (kind !== 'steps' || rest === undefined) return undefined
   const pairs = rest.split(',').map((pair) => pair.split('=').map(parseNumber))
   const steps = pairs.map(([share, factor, ...more]) => ({ share, factor, more: more.length }))
   const isFit = steps.every(
     ({ share, factor, more }, i) =>
-      isIn(share, { from: steps[i - 1]?.share ?? 0, to: 1 }) &&
-      isIn(factor, { from: 0 }) &&
-      more === 0,
+      isIn(share, steps[i - 1]?.share ?? 0, 1) && isIn(factor, 0) && more === 0,
   )
   return isFit
     ? { kind, steps: steps.map(({ share, factor }) => ({ share: share!, factor: factor! })) }
@@ -78,11 +49,14 @@ const curriculum = z.string().transform((text, context): TrainStage[] => {
 
 function parseStage(text: string): TrainStage | undefined {
   const [, local, left, right] = /^(local@)?([^:]+):([^:]+)$/.exec(text.trim()) ?? []
-  const range = { from: 1, whole: true }
   const [context, targets] = [parseNumber(left ?? ''), parseNumber(right ?? '')]
-  if (!isIn(context, range) || !isIn(targets, range)) return undefined
+  if (!isIn(context, 1) || !isIn(targets, 1)) return undefined
+  if (!Number.isInteger(context) || !Number.isInteger(targets)) return undefined
   return { context, part: local ? 'local' : 'all', targets }
 }
+
+const isIn = (n: number | undefined, from: number, to = Number.POSITIVE_INFINITY): n is number =>
+  n !== undefined && n >= from && n <= to
 
 const flags = z.object({
   data: z.string().min(1).optional(),
@@ -116,8 +90,7 @@ const flags = z.object({
   resume: z.boolean().default(false),
   from: count('--from', 0).optional(),
   saveEvery: number('--save-every', 'minutes, a number from 0', { from: 0 }).default(10),
-  backend: z.enum(BACKENDS, { error: `--backend takes ${BACKENDS.join(', ')}` }).default('cpu'),
-  threads: count('--threads', 0).default(0),
+  ...engineFlags,
 })
 
 /** The flags that were given, read. */
@@ -129,15 +102,9 @@ const FREE = new Set<string>([
 ])
 
 /** @throws UsageError that names every flag that makes no sense */
-export function parseFlags(given: unknown): TrainFlags {
-  const parsed = flags.safeParse(given)
-  if (!parsed.success) {
-    throw new UsageError({
-      fact: parsed.error.issues.map(({ message }) => message).join('; '),
-      hint: 'See longwave train --help',
-    })
-  }
-  const { from, resume, curriculum, context, targets } = parsed.data
+export function parseTrainFlags(given: unknown): TrainFlags {
+  const parsed = parseFlags(flags, given, 'train')
+  const { from, resume, curriculum, context, targets } = parsed
   if (from !== undefined && !resume) {
     throw new UsageError({ fact: '--from goes with --resume.', hint: 'Add --resume' })
   }
@@ -147,7 +114,7 @@ export function parseFlags(given: unknown): TrainFlags {
       hint: 'Give either the one or the others',
     })
   }
-  return parsed.data
+  return parsed
 }
 
 /** What a run remembers of its flags. */

@@ -8,21 +8,17 @@ import {
   wasBegun,
   writeRunFile,
 } from '../train/index.js'
-import { type DrawCurves, writeLossPlot } from './loss-plot.js'
+import { writeLossPlot } from './loss-plot.js'
 import { DEFAULT_PRESET } from './model-options.js'
 import { formatCount } from './numbers.js'
 import { statusLine } from './status.js'
-import { parseFlags, type TrainFlags } from './train-options.js'
+import { parseTrainFlags, type TrainFlags } from './train-options.js'
 import { describeRun, newRun, oldRun, type PlannedRun } from './train-run.js'
 
 const INTERRUPTED = 130
 
-/**
- * `longwave train --data DATASET --out RUN`: trains a model, or goes on training it.
- *
- * @param draw draws loss.svg
- */
-export function trainCommand(version: string, draw?: DrawCurves): Command {
+/** `longwave train --data DATASET --out RUN`: trains a model, or goes on training it. */
+export function trainCommand(version: string): Command {
   const several = (value: string, before: string[] = []) => [...before, value]
   return new Command('train')
     .description('train a model; numbers may be written as 16000, 10e6 or 128k')
@@ -59,26 +55,22 @@ export function trainCommand(version: string, draw?: DrawCurves): Command {
     .option('--local <channels>', 'model: width of the local path, 0 for none')
     .option('--set <key=value>', 'model: any entry of its configuration; repeatable', several)
     .action(async (given) => {
-      process.exitCode = await train(parseFlags(given), version, draw)
+      process.exitCode = await train(parseTrainFlags(given), version)
     })
 }
 
-async function train(flags: TrainFlags, version: string, draw?: DrawCurves): Promise<number> {
+async function train(flags: TrainFlags, version: string): Promise<number> {
   const { out } = flags
   if (holdsRun(out) && !flags.resume) throw runExists(out)
   const isOld = flags.resume && wasBegun(out)
   const run = isOld ? oldRun(flags) : newRun(flags, version)
   process.stdout.write(`${describeRun(run)}\n`)
   if (!isOld) writeRunFile(out, run.file)
-  return follow(flags, run, draw)
+  return follow(flags, run)
 }
 
 /** Starts the training thread, shows how it goes and tells how it ended. */
-async function follow(
-  flags: TrainFlags,
-  { file, data }: PlannedRun,
-  draw: DrawCurves | undefined,
-): Promise<number> {
+async function follow(flags: TrainFlags, { file, data }: PlannedRun): Promise<number> {
   const { out, backend, threads, resume, from, minutes, saveEvery } = flags
   const { recipe, model } = file
   const status = statusLine(process.stdout, {
@@ -102,9 +94,7 @@ async function follow(
     {
       onStep: status.step,
       onNote: status.note,
-      onMilestone() {
-        if (draw) tryTo(() => writeLossPlot(out, draw), status.note)
-      },
+      onMilestone: () => tryTo(() => writeLossPlot(out), status.note),
     },
   )
   let signals = 0

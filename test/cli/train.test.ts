@@ -11,7 +11,7 @@ import { lossCurves, writeLossPlot } from '../../src/cli/loss-plot.js'
 import { modelOf } from '../../src/cli/model-options.js'
 import { formatCount, formatDuration, parseNumber } from '../../src/cli/numbers.js'
 import { statusLine } from '../../src/cli/status.js'
-import { parseFlags } from '../../src/cli/train-options.js'
+import { parseTrainFlags } from '../../src/cli/train-options.js'
 import { prepareDataset } from '../../src/data/index.js'
 import { loadCheckpoint, readMetrics, readRunFile } from '../../src/train/index.js'
 import { compile } from '../train/compile.js'
@@ -133,6 +133,7 @@ describe('longwave train', () => {
       /step 80 \| 10\.2k\/10\.2k targets \| stage 2\/2 \| bits \d\.\d{3}/,
     )
     expect(first.stdout).toMatch(/Finished after step 80, 10\.2k targets, held-out/)
+    expect(readFileSync(join(whole, 'loss.svg'), 'utf8')).toContain('held-out')
     const metrics = readMetrics(whole)
     expect(metrics.at(-1)!.bits).toBeLessThan(metrics[0]!.bits - 0.5)
 
@@ -252,13 +253,14 @@ describe('loss.svg', () => {
       line(i + 1, i % 400 === 399 ? 7 : undefined),
     )
     writeFileSync(join(run, 'metrics.jsonl'), `${lines.join('\n')}\n`)
-    writeLossPlot(run, (curves, { y }) => JSON.stringify({ curves, y }))
-    const { curves, y } = JSON.parse(readFileSync(join(run, 'loss.svg'), 'utf8'))
-    expect(y).toBe('bits per sample')
-    expect(curves[0].name).toBe('training')
-    expect(curves[0].points).toHaveLength(400)
-    expect(curves[0].points[0]).toEqual([30, 7.998])
-    expect(curves[1]).toEqual({
+    writeLossPlot(run)
+    const svg = readFileSync(join(run, 'loss.svg'), 'utf8')
+    for (const text of ['<svg', 'bits per sample', 'held-out']) expect(svg).toContain(text)
+    const [training, heldOut] = lossCurves(readMetrics(run))
+    expect(training!.name).toBe('training')
+    expect(training!.points).toHaveLength(400)
+    expect(training!.points[0]).toEqual([30, 7.998])
+    expect(heldOut).toEqual({
       name: 'held-out',
       points: [
         [4000, 7],
@@ -325,8 +327,8 @@ describe('statusLine', () => {
   })
 })
 
-describe('parseFlags', () => {
-  const parse = (given: Record<string, unknown>) => parseFlags({ out: 'run', ...given })
+describe('parseTrainFlags', () => {
+  const parse = (given: Record<string, unknown>) => parseTrainFlags({ out: 'run', ...given })
   const refusal = (given: Record<string, unknown>) => {
     try {
       parse(given)
