@@ -8,7 +8,6 @@ import {
   Graph,
   input,
   reshape,
-  type Shape,
   sizeOf,
   slice,
   type Tensor,
@@ -263,5 +262,3 @@ export function inputsOf(codes: Uint8Array): Int32Array {
 export function valuesOf(codes: ArrayLike<number>): number[] {
   return Array.from(codes, (code) => VALUES[code]!)
 }
-
-export type Shapes = Readonly<Record<string, Shape>>
