@@ -24,8 +24,8 @@ export type RunFile = z.infer<typeof schema>
 
 /** Whether something was trained in `runDir`: one that failed before its first step is nothing. */
 export function holdsRun(runDir: string): boolean {
-  const metrics = statSync(join(runDir, METRICS_FILE), { throwIfNoEntry: false })
-  return (metrics?.size ?? 0) > 0 || existsSync(join(runDir, 'ckpt'))
+  const metrics = join(runDir, METRICS_FILE)
+  return existsSync(join(runDir, 'ckpt')) || (existsSync(metrics) && statSync(metrics).size > 0)
 }
 
 /** Whether a run was begun in `runDir`, however far it came. */

@@ -70,7 +70,8 @@ async function runChild(signal?: NodeJS.Signals, after = 0, milliseconds = 0) {
 
 const pause = (milliseconds: number) => new Promise((done) => setTimeout(done, milliseconds))
 
-describe('a run that goes on', () => {
+// processes start slowly on a busy machine
+describe('a run that goes on', { timeout: 300_000 }, () => {
   it('ends as if it had never been killed', async () => {
     const random = new Random(21)
     for (let kill = 0; kill < 3; kill++) {
