@@ -1,6 +1,7 @@
 export { type DecodedAudio, decodeAudio, openAudio } from './decode.js'
 export { AudioDecodeError } from './errors.js'
 export { downmix } from './mix.js'
+export { type PictureOptions, wavePicture } from './picture.js'
 export {
   QUANTIZER_NAMES,
   type Quantizer,
@@ -9,5 +10,6 @@ export {
   SILENCE,
 } from './quantize.js'
 export { Resampler, resample } from './resample.js'
+export { realFft, type Spectrogram, type SpectrogramOptions, spectrogram } from './spectrum.js'
 export type { AudioStream } from './stream.js'
 export { encodeWav } from './wav.js'

@@ -18,5 +18,6 @@ export {
   orderZeroBits,
   uniformBits,
 } from './reference.js'
+export { linePlot, type PlotOptions, type PlotSeries } from './plot.js'
 export { formatEvaluation } from './table.js'
 export { commonStart, meanBits, standardError } from './targets.js'
