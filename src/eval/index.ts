@@ -8,6 +8,7 @@ export {
   type Recording,
   ScoreError,
 } from './evaluate.js'
+export { linePlot, type PlotOptions, type PlotSeries } from './plot.js'
 export {
   adaptiveLinearBits,
   codeCounts,
@@ -18,6 +19,5 @@ export {
   orderZeroBits,
   uniformBits,
 } from './reference.js'
-export { linePlot, type PlotOptions, type PlotSeries } from './plot.js'
 export { formatEvaluation } from './table.js'
 export { commonStart, meanBits, standardError } from './targets.js'
