@@ -38,13 +38,14 @@ describe('longwave demo', () => {
 
   it('says what is missing', async () => {
     const root = tempFolder()
-    const model = await runCommand(demoCommand(root))
+    const out = join(root, 'out')
+    const model = await runCommand(demoCommand(root), '--out', out)
     expect([model.code, model.stdout]).toEqual([3, ''])
     expect(model.stderr).toContain('The demo needs checkpoints/piano')
     tinyCheckpoint(join(root, 'checkpoints/piano'))
-    const sample = await runCommand(demoCommand(root))
+    const sample = await runCommand(demoCommand(root), '--out', out)
     expect([sample.code, sample.stdout]).toEqual([3, ''])
     expect(sample.stderr).toContain('The demo needs a recording in samples')
-    expect(existsSync('out/continuation.wav')).toBe(false)
+    expect(existsSync(out)).toBe(false)
   })
 })
