@@ -45,7 +45,7 @@ const BY_PRESET: Readonly<Record<string, Partial<Defaults>>> = {
     warmup: 0,
     weightDecay: 0,
     evalEvery: 40e3,
-    evalTargets: 400,
+    evalTargets: 40,
   },
 }
 
