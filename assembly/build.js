@@ -1,0 +1,41 @@
+/**
+ * Compiles the kernels to dist/stream: once for every runtime with SIMD, once with relaxed SIMD.
+ * Skipped where the results are newer than the sources, so that builds stay quick.
+ */
+import { mkdirSync, readdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import asc from 'assemblyscript/asc'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const root = dirname(here)
+const out = join(root, 'dist', 'stream')
+
+const BUILDS = {
+  'kernels.wasm': [],
+  'kernels-relaxed.wasm': ['--enable', 'relaxed-simd'],
+}
+
+const sources = [
+  ...readdirSync(here).map((name) => join(here, name)),
+  join(root, 'src', 'stream', 'opcodes.ts'),
+  join(root, 'package.json'), // a new compiler
+]
+const newest = Math.max(...sources.map((path) => statSync(path).mtimeMs))
+
+mkdirSync(out, { recursive: true })
+for (const [name, options] of Object.entries(BUILDS)) {
+  const path = join(out, name)
+  const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (made > newest) continue
+  const { error, stderr } = await asc.main([
+    'assembly/index.ts',
+    ...['--baseDir', root, '--outFile', `dist/stream/${name}`],
+    ...['-O3', '--noAssert', '--runtime', 'stub', '--importMemory', '--memoryBase', '1024'],
+    ...['--enable', 'simd', ...options],
+  ])
+  if (error) {
+    process.stderr.write(`The kernels of ${name} do not compile.\n${stderr}\n${error.message}\n`)
+    process.exitCode = 1
+  }
+}

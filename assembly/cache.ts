@@ -1,0 +1,74 @@
+/**
+ * Caches: what a layer remembers of every token, phase by phase, so that a sample reads one stretch.
+ * [next phase, next token, newest phase, newest token: u32; rows]. A phase is a ring of `window`
+ * rows; a row has `groups` parts of `width` numbers, each padded to `padded`.
+ */
+import { CACHE_HEADER } from '../src/stream/opcodes'
+
+/** Moves on by one row, to be written by the caller. */
+function nextRow(cache: usize, phases: u32, phaseBytes: u32, rowBytes: u32, window: u32): usize {
+  const phase = load<u32>(cache)
+  const token = load<u32>(cache, 4)
+  store<u32>(cache, phase, 8)
+  store<u32>(cache, token, 12)
+  const isLast = phase + 1 >= phases
+  store<u32>(cache, isLast ? 0 : phase + 1)
+  if (isLast) store<u32>(cache, token + 1, 4)
+  const rows = cache + CACHE_HEADER + <usize>phase * phaseBytes
+  return rows + <usize>(token % window) * rowBytes
+}
+
+/** Rows of the newest phase. */
+export function newestRows(cache: usize, phaseBytes: u32): usize {
+  return cache + CACHE_HEADER + <usize>load<u32>(cache, 8) * phaseBytes
+}
+
+/** Tokens so far of the newest phase. */
+export function newestCount(cache: usize): u32 {
+  return load<u32>(cache, 12) + 1
+}
+
+export function rememberF32(
+  cache: usize,
+  phases: u32,
+  phaseBytes: u32,
+  rowBytes: u32,
+  window: u32,
+  x: usize,
+  groups: u32,
+  width: u32,
+  padded: u32,
+): void {
+  let to = nextRow(cache, phases, phaseBytes, rowBytes, window)
+  for (let g: u32 = 0; g < groups; g++) {
+    memory.copy(to, x, (<usize>width) << 2)
+    x += (<usize>width) << 2
+    to += (<usize>padded) << 2
+  }
+}
+
+/** @param factors [groups, padded] what numbers are multiplied with to be int8 */
+export function rememberInt8(
+  cache: usize,
+  phases: u32,
+  phaseBytes: u32,
+  rowBytes: u32,
+  window: u32,
+  x: usize,
+  groups: u32,
+  width: u32,
+  padded: u32,
+  factors: usize,
+): void {
+  let to = nextRow(cache, phases, phaseBytes, rowBytes, window)
+  for (let g: u32 = 0; g < groups; g++) {
+    for (let i: u32 = 0; i < width; i++) {
+      const at = (<usize>i) << 2
+      const q = nearest<f32>(load<f32>(x + at) * load<f32>(factors + at))
+      store<i8>(to + i, <i8>max<f32>(min<f32>(q, 127), -127))
+    }
+    x += (<usize>width) << 2
+    factors += (<usize>padded) << 2
+    to += padded
+  }
+}

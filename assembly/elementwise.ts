@@ -1,0 +1,99 @@
+/** What is done number by number; vectors need not be whole fours. */
+import { exp4, sigmoid4, sum4, tanh4 } from './math'
+
+/** Four numbers from memory of which `rest` exist. */
+@inline
+function loadSome(x: usize, rest: u32): v128 {
+  if (rest >= 4) return v128.load(x)
+  return f32x4(load<f32>(x), rest > 1 ? load<f32>(x, 4) : 0, rest > 2 ? load<f32>(x, 8) : 0, 0)
+}
+
+@inline
+function storeSome(y: usize, v: v128, rest: u32): void {
+  if (rest >= 4) {
+    v128.store(y, v)
+    return
+  }
+  store<f32>(y, f32x4.extract_lane(v, 0))
+  if (rest > 1) store<f32>(y, f32x4.extract_lane(v, 1), 4)
+  if (rest > 2) store<f32>(y, f32x4.extract_lane(v, 2), 8)
+}
+
+/** y = tanh(first half of x) sigmoid(second half), n numbers each. */
+export function gate(x: usize, n: u32, y: usize): void {
+  const other = <usize>n << 2
+  for (let i: u32 = 0; i < n; i += 4) {
+    const at = <usize>i << 2
+    const t = tanh4(loadSome(x + at, n - i))
+    const s = sigmoid4(loadSome(x + other + at, n - i))
+    storeSome(y + at, f32x4.mul(t, s), n - i)
+  }
+}
+
+export function add(a: usize, b: usize, n: u32, y: usize): void {
+  for (let i: u32 = 0; i < n; i += 4) {
+    const at = <usize>i << 2
+    storeSome(y + at, f32x4.add(loadSome(a + at, n - i), loadSome(b + at, n - i)), n - i)
+  }
+}
+
+export function relu(x: usize, n: u32, y: usize): void {
+  for (let i: u32 = 0; i < n; i += 4) {
+    const at = <usize>i << 2
+    storeSome(y + at, f32x4.pmax(loadSome(x + at, n - i), f32x4.splat(0)), n - i)
+  }
+}
+
+/** Zero mean and unit variance, then a scale and an offset. */
+export function normalise(
+  x: usize,
+  scale: usize,
+  offset: usize,
+  n: u32,
+  epsilon: f32,
+  y: usize,
+): void {
+  let total = f32x4.splat(0)
+  for (let i: u32 = 0; i < n; i += 4) total = f32x4.add(total, loadSome(x + (<usize>i << 2), n - i))
+  const mean = sum4(total) / <f32>n
+  let squares: f32 = 0
+  let four = f32x4.splat(0)
+  let i: u32 = 0
+  for (; i + 4 <= n; i += 4) {
+    const d = f32x4.sub(v128.load(x + (<usize>i << 2)), f32x4.splat(mean))
+    four = f32x4.add(four, f32x4.mul(d, d))
+  }
+  for (; i < n; i++) {
+    const d = load<f32>(x + (<usize>i << 2)) - mean
+    squares += d * d
+  }
+  const factor = f32x4.splat(<f32>1 / sqrt<f32>((squares + sum4(four)) / <f32>n + epsilon))
+  for (i = 0; i < n; i += 4) {
+    const at = <usize>i << 2
+    const d = f32x4.mul(f32x4.sub(loadSome(x + at, n - i), f32x4.splat(mean)), factor)
+    const v = f32x4.add(f32x4.mul(d, loadSome(scale + at, n - i)), loadSome(offset + at, n - i))
+    storeSome(y + at, v, n - i)
+  }
+}
+
+/** Scores to e^(score - largest), in place; numbers from `n` to the next 8 become 0. The sum. */
+export function softmaxParts(scores: usize, n: u32): f32 {
+  const padded = (n + 7) & ~7
+  for (let i = n; i < padded; i++) store<f32>(scores + (<usize>i << 2), -1e30)
+  let most = f32x4.splat(-1e30)
+  for (let i: u32 = 0; i < padded; i += 4) {
+    most = f32x4.pmax(most, v128.load(scores + (<usize>i << 2)))
+  }
+  const pairs = f32x4.pmax(most, i32x4.shuffle(most, most, 2, 3, 0, 1))
+  const largest = f32x4.pmax(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2))
+  let total = f32x4.splat(0)
+  for (let i: u32 = 0; i < padded; i += 4) {
+    const at = scores + (<usize>i << 2)
+    const e = exp4(f32x4.sub(v128.load(at), largest))
+    v128.store(at, e)
+    total = f32x4.add(total, e)
+  }
+  // e^-87 is not quite nothing
+  for (let i = n; i < padded; i++) store<f32>(scores + (<usize>i << 2), 0)
+  return sum4(total)
+}

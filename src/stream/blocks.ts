@@ -1,0 +1,81 @@
+/** Weights in the order in which the kernels read them: blocks of outputs (see assembly/matvec-*). */
+import { BLOCK, SMALL_BLOCK } from './opcodes.js'
+
+/** [first output, outputs, places] of every block. */
+export function blocksOf(outputs: number): { first: number; places: number }[] {
+  const blocks: { first: number; places: number }[] = []
+  let first = 0
+  for (; outputs - first >= BLOCK; first += BLOCK) blocks.push({ first, places: BLOCK })
+  for (; first < outputs; first += SMALL_BLOCK) blocks.push({ first, places: SMALL_BLOCK })
+  return blocks
+}
+
+export function paddedOutputs(outputs: number): number {
+  return Math.ceil(outputs / SMALL_BLOCK) * SMALL_BLOCK
+}
+
+/** [outputs, inputs] to [blocks, inputs, places]; places without an output are zero. */
+export function byInput<A extends Float32Array | Int8Array>(
+  w: A,
+  outputs: number,
+  inputs: number,
+  together = 1,
+): A {
+  const steps = Math.ceil(inputs / together)
+  const size = paddedOutputs(outputs) * steps * together
+  const y = (w instanceof Int8Array ? new Int8Array(size) : new Float32Array(size)) as A
+  let at = 0
+  for (const { first, places } of blocksOf(outputs)) {
+    for (let step = 0; step < steps; step++) {
+      for (let o = first; o < first + places; o++) {
+        for (let i = step * together; i < (step + 1) * together; i++) {
+          if (o < outputs && i < inputs) y[at] = w[o * inputs + i]!
+          at++
+        }
+      }
+    }
+  }
+  return y
+}
+
+/** [outputs, inputs] to [blocks, pairs of inputs, places, 2]. */
+export function byPair(w: Int8Array, outputs: number, inputs: number): Int8Array {
+  return byInput(w, outputs, inputs, 2)
+}
+
+/** Padded by zeros to whole small blocks. */
+export function paddedTo(v: Float32Array, outputs: number): Float32Array {
+  const y = new Float32Array(paddedOutputs(outputs))
+  y.set(v)
+  return y
+}
+
+/** Weights as int8 with a scale per output. */
+export interface Int8Weights {
+  w: Int8Array
+  /** w times this is the weight, [outputs]. */
+  scales: Float32Array
+  /** The largest sum of an output's |w|: what bounds the activations. */
+  most: number
+}
+
+export function toInt8(w: Float32Array, outputs: number): Int8Weights {
+  const inputs = w.length / outputs
+  const q = new Int8Array(w.length)
+  const scales = new Float32Array(outputs)
+  let most = 1
+  for (let o = 0; o < outputs; o++) {
+    const row = w.subarray(o * inputs, (o + 1) * inputs)
+    const largest = row.reduce((m, x) => Math.max(m, Math.abs(x)), 0)
+    const scale = largest > 0 ? largest / 127 : 1
+    let sum = 0
+    for (let i = 0; i < inputs; i++) {
+      const v = Math.round(row[i]! / scale)
+      q[o * inputs + i] = v
+      sum += Math.abs(v)
+    }
+    scales[o] = scale
+    most = Math.max(most, sum)
+  }
+  return { w: q, scales, most }
+}

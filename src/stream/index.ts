@@ -1,0 +1,6 @@
+export { Calibration } from './calibrate.js'
+export { PackedModelError, PlanError } from './errors.js'
+export { hasRelaxedSimd, kernelFile, loadKernels } from './kernels.js'
+export { type PackOptions, pack } from './pack.js'
+export type { Ranges } from './precision.js'
+export { type Snapshot, StreamRuntime } from './runtime.js'

@@ -1,0 +1,109 @@
+/**
+ * Runs a packed model sample by sample: one call into WebAssembly a sample, nothing allocated. No
+ * imports but the format, so that it runs in a Worker and an AudioWorklet too.
+ */
+import { LongwaveError } from '../base/errors.js'
+import { CONSTANTS, decodePacked, type PackedHeader } from './format.js'
+
+interface Exports {
+  run(program: number, state: number): number
+}
+
+const PAGE = 0x10000
+
+/** The whole memory of a stream at one sample: what `restore` goes back to. */
+export type Snapshot = Uint8Array
+
+export class StreamRuntime {
+  readonly header: PackedHeader
+  readonly #memory: WebAssembly.Memory
+  readonly #run: Exports['run']
+  /** Of the output; its numbers change with every step. */
+  readonly #output: Float32Array
+
+  /**
+   * @param kernels from `loadKernels`
+   * @param packed from `pack`; read, not kept
+   */
+  constructor(kernels: WebAssembly.Module, packed: Uint8Array) {
+    const { header, constants } = decodePacked(packed)
+    this.header = header
+    const pages = Math.ceil((header.state + header.stateBytes) / PAGE)
+    try {
+      this.#memory = new WebAssembly.Memory({ initial: pages })
+    } catch (error) {
+      const gigabytes = ((pages * PAGE) / 2 ** 30).toFixed(2)
+      throw new LongwaveError(
+        {
+          fact: 'There is not enough memory for this stream.',
+          expected: `${gigabytes} GiB`,
+          hint: 'use a shorter context or a cache of int8',
+        },
+        { cause: error },
+      )
+    }
+    new Uint8Array(this.#memory.buffer).set(constants, CONSTANTS)
+    const { exports } = new WebAssembly.Instance(kernels, { env: { memory: this.#memory } })
+    this.#run = (exports as unknown as Exports).run
+    this.#output = this.vector(header.output)
+  }
+
+  /** A vector of the plan, in place: inputs are written here before a step. */
+  vector(name: string): Float32Array {
+    const { at, size } = this.#place(name)
+    return new Float32Array(this.#memory.buffer, this.header.state + at, size)
+  }
+
+  /** The same of a vector of integers. */
+  integers(name: string): Int32Array {
+    const { at, size } = this.#place(name)
+    return new Int32Array(this.#memory.buffer, this.header.state + at, size)
+  }
+
+  #place(name: string) {
+    const place = this.header.vectors[name]
+    if (place) return place
+    throw new LongwaveError({
+      fact: `The model has no vector ${name}.`,
+      expected: `one of ${this.header.inputs.join(', ')}, ${this.header.output}`,
+    })
+  }
+
+  /** Takes the sample that was written to the inputs. Returns the output; the next step reuses it. */
+  step(): Float32Array {
+    const unknown = this.#run(this.header.program, this.header.state)
+    if (unknown !== 0) {
+      throw new LongwaveError({
+        fact: 'The packed model has an instruction that these kernels do not know.',
+        got: `opcode ${unknown}`,
+        hint: 'the kernels and the packed model come from different versions',
+      })
+    }
+    return this.#output
+  }
+
+  /** Begins as before the first sample. */
+  reset(): void {
+    this.#state.fill(0)
+  }
+
+  snapshot(): Snapshot {
+    return this.#state.slice()
+  }
+
+  /** Goes back to a snapshot of this or of another stream of the same packed model. */
+  restore(snapshot: Snapshot): void {
+    if (snapshot.length !== this.header.stateBytes) {
+      throw new LongwaveError({
+        fact: 'The snapshot is not of this model.',
+        expected: `${this.header.stateBytes} bytes`,
+        got: `${snapshot.length}`,
+      })
+    }
+    this.#state.set(snapshot)
+  }
+
+  get #state(): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, this.header.state, this.header.stateBytes)
+  }
+}
