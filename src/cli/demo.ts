@@ -87,7 +87,7 @@ async function score(trained: Trained, engine: Engine, whole: Recording, line: P
     ['uniform', beside.uniform],
     ['order-0 entropy', orderZeroBits([codes.subarray(from)])],
     ['linear predictor, order 32', beside.commonLinearPredictor],
-    ['linear cascade, 32 + 512 + 32', beside.commonLinearCascade],
+    ['strong predictor, 160 + 512 + 32', beside.commonStrongPredictor],
     ['the model', bits, `${(bits * Math.LN2).toFixed(3)} nats`],
   ]
   say(

@@ -1,6 +1,9 @@
+import { plainPredictor, strongPredictor } from '../audio/index.js'
 import type { Recording } from './evaluate.js'
-import { adaptiveLinearBits, orderZeroBits, uniformBits } from './reference.js'
+import { linearBits, orderZeroBits, uniformBits } from './reference.js'
 import { commonStart } from './targets.js'
+
+const ORDER = 32
 
 /** Bits/sample, over the same recordings, of models that need no training. */
 export interface Baselines {
@@ -12,9 +15,9 @@ export interface Baselines {
   linearPredictor: number
   /** Of the same, over the targets on which contexts are compared. */
   commonLinearPredictor: number
-  /** Of that predictor and two adaptive filters after it (512 and 32 taps), as the strongest coders. */
-  linearCascade: number
-  commonLinearCascade: number
+  /** Of the strongest adaptive predictor, that of a model's forecast, alone. */
+  strongPredictor: number
+  commonStrongPredictor: number
 }
 
 /**
@@ -28,20 +31,21 @@ export function baselines(
   longestContext: number,
   onPiece: (name: string) => void = () => {},
 ): Baselines {
-  const alone = new Total(longestContext)
-  const cascade = new Total(longestContext)
+  const plain = new Total(longestContext)
+  const strong = new Total(longestContext)
   for (const recording of recordings) {
     onPiece(recording.name)
-    alone.add(adaptiveLinearBits(recording.codes(), table, { cascade: [] }).perSample)
-    cascade.add(adaptiveLinearBits(recording.codes(), table).perSample)
+    const codes = recording.codes()
+    plain.add(linearBits(codes, table, plainPredictor(ORDER)).perSample)
+    strong.add(linearBits(codes, table, strongPredictor()).perSample)
   }
   return {
     uniform: uniformBits(),
     orderZero: orderZeroBits(recordings.map((recording) => recording.codes())),
-    linearPredictor: alone.mean,
-    commonLinearPredictor: alone.commonMean,
-    linearCascade: cascade.mean,
-    commonLinearCascade: cascade.commonMean,
+    linearPredictor: plain.mean,
+    commonLinearPredictor: plain.commonMean,
+    strongPredictor: strong.mean,
+    commonStrongPredictor: strong.commonMean,
   }
 }
 

@@ -10,11 +10,10 @@ export {
 } from './evaluate.js'
 export { linePlot, type PlotOptions, type PlotSeries } from './plot.js'
 export {
-  adaptiveLinearBits,
   codeCounts,
   type LinearBits,
   type LinearModel,
-  type LinearOptions,
+  linearBits,
   linearModel,
   orderZeroBits,
   uniformBits,

@@ -1,6 +1,6 @@
+import { cellEdges, cellWidths, type LinearPredictor } from '../audio/index.js'
 import { UsageError } from '../base/errors.js'
 import { levelModel } from './levels.js'
-import { linearPredictor } from './linear.js'
 
 /** Scores that need no training: what a model's bits/sample has to be seen beside. */
 
@@ -52,13 +52,6 @@ export function codeCounts(codes: readonly Uint8Array[]): Float64Array {
   return counts
 }
 
-export interface LinearOptions {
-  /** Regressors of the least-squares predictor. */
-  order?: number
-  /** Taps of the LMS filters after it, first to last; `[]` for least squares alone. */
-  cascade?: readonly number[]
-}
-
 export interface LinearBits {
   /** Mean bits/sample. */
   bits: number
@@ -72,15 +65,16 @@ export interface LinearBits {
  *
  * @param codes [n] codes in [0, 255] of one piece
  * @param table [256] the value of each code in [-1, 1], rising: prediction is linear in these
- * @throws UsageError when there is no code, or an argument makes no sense
+ * @param predictor one that has seen nothing yet
+ * @throws UsageError when there is no code, or `table` makes no sense
  */
-export function adaptiveLinearBits(
+export function linearBits(
   codes: Uint8Array,
   table: Float32Array,
-  options: LinearOptions = {},
+  predictor: LinearPredictor,
 ): LinearBits {
   if (codes.length === 0) throw new UsageError({ fact: 'there are no codes to score' })
-  const model = linearModel(table, options)
+  const model = linearModel(table, predictor)
   const perSample = new Float32Array(codes.length)
   let bits = 0
   for (let i = 0; i < codes.length; i++) {
@@ -91,7 +85,7 @@ export function adaptiveLinearBits(
   return { bits: bits / codes.length, perSample }
 }
 
-/** The model behind `adaptiveLinearBits`, sample by sample. */
+/** The model behind `linearBits`, sample by sample. */
 export interface LinearModel {
   /** Probability that the next code is `code`, above 0; the 256 of them sum to 1. */
   probability(code: number): number
@@ -99,27 +93,19 @@ export interface LinearModel {
   update(code: number): number
 }
 
-/** @throws UsageError when an argument makes no sense */
-export function linearModel(
-  table: Float32Array,
-  { order = 32, cascade = [512, 32] }: LinearOptions = {},
-): LinearModel {
-  for (const taps of [order, ...cascade]) {
-    if (Number.isSafeInteger(taps) && taps >= 1) continue
-    const fact = 'the order of a linear predictor is not a count'
-    throw new UsageError({ fact, expected: '1 or more', got: String(taps) })
-  }
+/** @throws UsageError when `table` makes no sense */
+export function linearModel(table: Float32Array, predictor: LinearPredictor): LinearModel {
   if (table.length !== LEVELS || table.some((value, i) => i > 0 && !(value > table[i - 1]!))) {
     throw new UsageError({ fact: '`table` is not 256 rising values' })
   }
-  const predictor = linearPredictor(order, cascade)
+  const widths = cellWidths(cellEdges(table))
   const levels = levelModel(table)
   levels.expect(predictor.predict())
   return {
     probability: levels.probability,
     update(code) {
       const p = levels.update(code)
-      predictor.update(table[code]!)
+      predictor.update(table[code]!, widths[code]!)
       levels.expect(predictor.predict())
       return p
     },

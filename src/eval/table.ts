@@ -47,7 +47,11 @@ function baselineRows(baselines: Baselines | null, several: boolean): string[][]
   ]
   return [
     row('linear predictor, order 32', baselines.linearPredictor, baselines.commonLinearPredictor),
-    row('linear cascade, 32 + 512 + 32', baselines.linearCascade, baselines.commonLinearCascade),
+    row(
+      'strong predictor, 160 + 512 + 32',
+      baselines.strongPredictor,
+      baselines.commonStrongPredictor,
+    ),
     row('order-0 entropy', baselines.orderZero),
     row('uniform', baselines.uniform),
   ]

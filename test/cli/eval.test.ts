@@ -1,11 +1,17 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { decodeAudio, downmix, quantizer, resample } from '../../src/audio/index.js'
+import {
+  decodeAudio,
+  downmix,
+  quantizer,
+  resample,
+  strongPredictor,
+} from '../../src/audio/index.js'
 import { evalCommand } from '../../src/cli/eval.js'
 import { openDataset, prepareDataset } from '../../src/data/index.js'
 import { Engine } from '../../src/engine/index.js'
-import { adaptiveLinearBits, type EvalResult, orderZeroBits } from '../../src/eval/index.js'
+import { type EvalResult, linearBits, orderZeroBits } from '../../src/eval/index.js'
 import { put, tempFolder } from '../data/helpers.js'
 import { noisyTone, runCommand, TINY, tinyCheckpoint, tinyModel } from './tiny.js'
 
@@ -68,15 +74,15 @@ describe('longwave eval --json', () => {
     await scorer.dispose()
 
     const { table } = quantizer('mu-law')
-    const linear = pieces.map((codes) => adaptiveLinearBits(codes, table).perSample)
+    const linear = pieces.map((codes) => linearBits(codes, table, strongPredictor()).perSample)
     expect(Object.keys(reference)).toEqual([
       ...['uniform', 'orderZero', 'linearPredictor', 'commonLinearPredictor'],
-      ...['linearCascade', 'commonLinearCascade'],
+      ...['strongPredictor', 'commonStrongPredictor'],
     ])
     expect(reference.uniform).toBe(8)
     expect(reference.orderZero).toBeCloseTo(orderZeroBits(pieces), 10)
-    expect(reference.linearCascade).toBeCloseTo(mean([...linear[0]!, ...linear[1]!]), 6)
-    expect(reference.commonLinearCascade).toBeCloseTo(
+    expect(reference.strongPredictor).toBeCloseTo(mean([...linear[0]!, ...linear[1]!]), 6)
+    expect(reference.commonStrongPredictor).toBeCloseTo(
       mean([...linear[0]!.slice(320), ...linear[1]!.slice(125)]),
       6,
     )

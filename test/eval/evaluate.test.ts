@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { quantizer } from '../../src/audio/index.js'
+import { plainPredictor, quantizer, strongPredictor } from '../../src/audio/index.js'
 import { UsageError } from '../../src/base/errors.js'
 import { Random } from '../../src/base/random.js'
 import {
-  adaptiveLinearBits,
   baselines,
   commonStart,
   evaluate,
   formatEvaluation,
+  linearBits,
   orderZeroBits,
   type Recording,
   ScoreError,
@@ -173,17 +173,19 @@ describe('what needs no training', () => {
   it('is scored over the same samples and the same common targets', () => {
     const told: string[] = []
     const found = baselines(pieces, table, 200, (name) => told.push(name))
-    const bits = pieces.map((piece) => [...adaptiveLinearBits(piece.codes(), table).perSample])
+    const bits = pieces.map((piece) => [
+      ...linearBits(piece.codes(), table, strongPredictor()).perSample,
+    ])
     expect(told).toEqual(['a', 'b'])
     expect(found.uniform).toBe(8)
     expect(found.orderZero).toBe(orderZeroBits(pieces.map((piece) => piece.codes())))
     expect(found.orderZero).toBeGreaterThan(5) // 40 levels alike: 5.3 bits
     expect(found.orderZero).toBeLessThan(5.33)
-    expect(found.linearCascade).toBeCloseTo(mean(bits.flat()), 6)
+    expect(found.strongPredictor).toBeCloseTo(mean(bits.flat()), 6)
     const common = [...bits[0]!.slice(200), ...bits[1]!.slice(45)]
-    expect(found.commonLinearCascade).toBeCloseTo(mean(common), 6)
+    expect(found.commonStrongPredictor).toBeCloseTo(mean(common), 6)
     const alone = pieces.map((piece) => [
-      ...adaptiveLinearBits(piece.codes(), table, { cascade: [] }).perSample,
+      ...linearBits(piece.codes(), table, plainPredictor(32)).perSample,
     ])
     expect(found.linearPredictor).toBeCloseTo(mean(alone.flat()), 6)
   })
@@ -198,8 +200,8 @@ describe('the table', () => {
       orderZero: 6.25,
       linearPredictor: 4.5,
       commonLinearPredictor: 4.25,
-      linearCascade: 4,
-      commonLinearCascade: 3.75,
+      strongPredictor: 4,
+      commonStrongPredictor: 3.75,
     }
     const text = formatEvaluation(results, beside)
     expect(text).toContain('toy, 1234 parameters; 2 pieces, 620 samples')

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { quantizer } from '../../src/audio/quantize.js'
+import { plainPredictor, quantizer, strongPredictor } from '../../src/audio/index.js'
 import { UsageError } from '../../src/base/errors.js'
 import { Random } from '../../src/base/random.js'
 import {
-  adaptiveLinearBits,
   codeCounts,
+  linearBits,
   linearModel,
   orderZeroBits,
   uniformBits,
@@ -13,6 +13,9 @@ import {
 
 const muLaw = quantizer('mu-law')
 const linear = quantizer('linear')
+
+const strongBits = (codes: Uint8Array, table: Float32Array) =>
+  linearBits(codes, table, strongPredictor())
 
 const noise = (n: number, seed = 1) => {
   const random = new Random(seed)
@@ -57,9 +60,9 @@ describe('orderZeroBits', () => {
   })
 })
 
-describe('adaptiveLinearBits', () => {
+describe('linearBits', () => {
   it('is about 8 on noise without any order, and not below', () => {
-    const { bits } = adaptiveLinearBits(noise(30_000), muLaw.table)
+    const { bits } = strongBits(noise(30_000), muLaw.table)
     expect(bits).toBeGreaterThan(7.99)
     expect(bits).toBeLessThan(8.06)
   })
@@ -67,7 +70,7 @@ describe('adaptiveLinearBits', () => {
   it('is near 0 on a constant, and on silence', () => {
     for (const code of [0, 128, 200, 255]) {
       const codes = new Uint8Array(10_000).fill(code)
-      const { bits, perSample } = adaptiveLinearBits(codes, muLaw.table)
+      const { bits, perSample } = strongBits(codes, muLaw.table)
       expect(bits).toBeLessThan(0.05)
       expect(perSample[9_999]).toBeLessThan(0.003)
     }
@@ -88,11 +91,11 @@ describe('adaptiveLinearBits', () => {
     const rounding = ((1 + a * a + b * b) * (1 / 128) ** 2) / 12
     const spread = Math.sqrt(2 * Math.PI * Math.E * (sigma * sigma + rounding))
     const entropy = Math.log2(spread * 128)
-    const { bits } = adaptiveLinearBits(linear.encode(samples), linear.table, { cascade: [] })
+    const { bits } = linearBits(linear.encode(samples), linear.table, plainPredictor(32))
     expect(bits).toBeLessThan(entropy + 0.05)
     expect(bits).toBeGreaterThan(Math.log2(Math.sqrt(2 * Math.PI * Math.E) * sigma * 128) - 0.02)
     // filters that are not needed cost little
-    const full = adaptiveLinearBits(linear.encode(samples), linear.table)
+    const full = strongBits(linear.encode(samples), linear.table)
     expect(full.bits).toBeLessThan(entropy + 0.12)
   })
 
@@ -103,7 +106,7 @@ describe('adaptiveLinearBits', () => {
       return 0.2 * Math.exp(-2 * (t % 0.5)) * tones.reduce((x, y) => x + y)
     })
     const codes = muLaw.encode(samples)
-    const { bits } = adaptiveLinearBits(codes, muLaw.table)
+    const { bits } = strongBits(codes, muLaw.table)
     expect(bits).toBeLessThan(orderZeroBits([codes]) - 5)
   })
 
@@ -114,9 +117,8 @@ describe('adaptiveLinearBits', () => {
         fc.uint8Array({ maxLength: 40 }),
         fc.uint8Array({ maxLength: 40 }),
         (past, one, other) => {
-          const options = { order: 4, cascade: [16] }
           const bitsWith = (future: Uint8Array) =>
-            adaptiveLinearBits(Uint8Array.of(...past, ...future), muLaw.table, options).perSample
+            linearBits(Uint8Array.of(...past, ...future), muLaw.table, plainPredictor(4)).perSample
           const [a, b] = [bitsWith(one), bitsWith(other)]
           expect(a.subarray(0, past.length)).toEqual(b.subarray(0, past.length))
         },
@@ -125,21 +127,21 @@ describe('adaptiveLinearBits', () => {
     )
     const codes = noise(3000)
     const changed = codes.map((code, i) => (i < 2000 ? code : 255 - code))
-    const of = (piece: Uint8Array) => adaptiveLinearBits(piece, muLaw.table).perSample
+    const of = (piece: Uint8Array) => strongBits(piece, muLaw.table).perSample
     expect(of(codes).subarray(0, 2000)).toEqual(of(changed).subarray(0, 2000))
   })
 
   it('is the mean of what it tells per sample, and the same each time', () => {
     const codes = muLaw.encode(Float32Array.from({ length: 5000 }, (_, i) => Math.sin(i / 9) / 2))
-    const { bits, perSample } = adaptiveLinearBits(codes, muLaw.table)
+    const { bits, perSample } = strongBits(codes, muLaw.table)
     expect(perSample.length).toBe(codes.length)
     const mean = perSample.reduce((sum, b) => sum + b, 0) / codes.length
     expect(bits).toBeCloseTo(mean, 5)
-    expect(adaptiveLinearBits(codes, muLaw.table)).toEqual({ bits, perSample })
+    expect(strongBits(codes, muLaw.table)).toEqual({ bits, perSample })
   })
 
   it('starts at the 8 bits of no knowledge, give or take the shape of the table', () => {
-    const { perSample } = adaptiveLinearBits(Uint8Array.of(128), linear.table)
+    const { perSample } = strongBits(Uint8Array.of(128), linear.table)
     expect(perSample[0]).toBeGreaterThan(2)
     expect(perSample[0]).toBeLessThan(10)
   })
@@ -160,7 +162,7 @@ describe('adaptiveLinearBits', () => {
             ...Array(n).fill(high),
           ])
           const { table } = companded ? muLaw : linear
-          const { perSample } = adaptiveLinearBits(Uint8Array.from(codes), table)
+          const { perSample } = strongBits(Uint8Array.from(codes), table)
           expect(perSample.find((b) => !(b >= 0 && b < 21.5))).toBeUndefined()
         },
       ),
@@ -168,13 +170,11 @@ describe('adaptiveLinearBits', () => {
     )
   })
 
-  it('refuses no codes, a table that does not rise, and orders that are no counts', () => {
+  it('refuses no codes, and a table that does not rise', () => {
     const codes = Uint8Array.of(1, 2)
-    expect(() => adaptiveLinearBits(new Uint8Array(0), muLaw.table)).toThrow(UsageError)
-    expect(() => adaptiveLinearBits(codes, new Float32Array(256))).toThrow(UsageError)
-    expect(() => adaptiveLinearBits(codes, muLaw.table.subarray(1))).toThrow(UsageError)
-    expect(() => adaptiveLinearBits(codes, muLaw.table, { order: 0 })).toThrow(UsageError)
-    expect(() => adaptiveLinearBits(codes, muLaw.table, { cascade: [0.5] })).toThrow(UsageError)
+    expect(() => strongBits(new Uint8Array(0), muLaw.table)).toThrow(UsageError)
+    expect(() => strongBits(codes, new Float32Array(256))).toThrow(UsageError)
+    expect(() => strongBits(codes, muLaw.table.subarray(1))).toThrow(UsageError)
   })
 })
 
@@ -182,10 +182,7 @@ describe('linearModel', () => {
   it('gives probabilities above 0 that sum to 1, whatever came before', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (past, companded) => {
-        const model = linearModel((companded ? muLaw : linear).table, {
-          order: 8,
-          cascade: [16, 8],
-        })
+        const model = linearModel((companded ? muLaw : linear).table, strongPredictor())
         for (const code of past) model.update(code)
         const p = Array.from({ length: 256 }, (_, code) => model.probability(code))
         expect(Math.min(...p)).toBeGreaterThan(0)
@@ -195,9 +192,9 @@ describe('linearModel', () => {
   })
 
   it('charges a code exactly what it promised', () => {
-    const model = linearModel(muLaw.table)
+    const model = linearModel(muLaw.table, strongPredictor())
     const codes = noise(300, 2)
-    const { perSample } = adaptiveLinearBits(codes, muLaw.table)
+    const { perSample } = strongBits(codes, muLaw.table)
     codes.forEach((code, i) => {
       const promised = model.probability(code)
       model.probability((code + 1) % 256)
