@@ -12,6 +12,8 @@ export interface ModelFlags {
   headWidth?: number | undefined
   /** Channels of the local path; 0 for none. */
   local?: number | undefined
+  /** Curves around the forecast of linear prediction; 0 for no forecast. */
+  forecast?: number | undefined
   /** `key=value` of entries of the configuration. */
   set?: readonly string[] | undefined
 }
@@ -30,7 +32,7 @@ interface Audio {
  * @param audio what the codes of its data stand for
  */
 export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model {
-  const { preset = DEFAULT_PRESET, set = [], local } = flags
+  const { preset = DEFAULT_PRESET, set = [], local, forecast } = flags
   const base = presets[preset]
   if (!Object.hasOwn(presets, preset) || !base) {
     throw new UsageError({
@@ -47,6 +49,10 @@ export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model
   if (local !== undefined) {
     if (!('local' in config)) throw unknownKey('local', config)
     config.local = local === 0 ? null : localPath(local)
+  }
+  if (forecast !== undefined) {
+    if (!('forecast' in config)) throw unknownKey('forecast', config)
+    config.forecast = forecast === 0 ? null : { curves: forecast }
   }
   if (typeof config.chunk === 'number' && 'tokens' in config) {
     config.tokens = Math.ceil(context / config.chunk)

@@ -55,6 +55,18 @@ function parseStage(text: string): TrainStage | undefined {
   return { context, part: local ? 'local' : 'all', targets }
 }
 
+/** `encoder=0.1,context=0.5`: prefixes of parameter names and factors of their learning rate. */
+const rates = z.string().transform((text, context): Record<string, number> => {
+  const pairs = text.split(',').map((pair) => pair.split('='))
+  const found = pairs.map(([prefix, factor = '', ...more]) => {
+    const n = parseNumber(factor)
+    return prefix && more.length === 0 && isIn(n, 0) ? ([prefix, n] as const) : undefined
+  })
+  if (found.every((entry) => entry !== undefined)) return Object.fromEntries(found)
+  context.addIssue(`--rate takes PREFIX=FACTOR,... such as encoder=0.1, not ${text}`)
+  return z.NEVER
+})
+
 const isIn = (n: number | undefined, from: number, to = Number.POSITIVE_INFINITY): n is number =>
   n !== undefined && n >= from && n <= to
 
@@ -68,11 +80,13 @@ const flags = z.object({
   heads: count('--heads').optional(),
   headWidth: count('--head-width').optional(),
   local: count('--local', 0).optional(),
+  forecast: count('--forecast', 0).optional(),
   context: count('--context').optional(),
   targets: count('--targets').optional(),
   curriculum: curriculum.optional(),
   targetsPerStep: count('--targets-per-step').optional(),
   lr: number('--lr', 'a number above 0, such as 1e-3', { above: 0 }).optional(),
+  rate: rates.optional(),
   schedule: schedule.optional(),
   warmup: count('--warmup', 0).optional(),
   weightDecay: number('--weight-decay', 'a number from 0', { from: 0 }).optional(),

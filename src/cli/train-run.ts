@@ -105,6 +105,7 @@ function recipeOf(
       total,
       schedule: flags.schedule ?? defaults.schedule,
     },
+    rates: flags.rate ?? {},
     weightDecay: flags.weightDecay ?? defaults.weightDecay,
     clip: flags.clip ?? defaults.clip,
     average: flags.average ?? 0,
@@ -164,6 +165,10 @@ export function describeRun({ file, data, dataset }: PlannedRun): string {
       `${peak}, warm-up ${formatCount(warmup)} targets, then ${JSON.stringify(schedule)}; ` +
         `weight decay ${recipe.weightDecay}, clip ${recipe.clip}`,
     ],
+    ...Object.entries(recipe.rates).map(([prefix, factor]): [string, string] => [
+      '',
+      `of ${prefix}: times ${factor}`,
+    ]),
     [
       'scores',
       `every ${formatCount(recipe.evalEvery)} targets, on ${formatCount(recipe.evalTargets)}`,

@@ -30,6 +30,7 @@ export function trainCommand(version: string): Command {
     .option('--curriculum <list>', 'stages [local@]CONTEXT:TARGETS,... in place of the two above')
     .option('--targets-per-step <count>', 'about as many per update (default: 16000)')
     .option('--lr <rate>', 'highest learning rate (default: 1e-3)')
+    .option('--rate <list>', 'factors of the rate by name, e.g. encoder=0.1 (default: none)')
     .option(
       '--schedule <kind>',
       'constant, cosine[:FLOOR], linear[:FLOOR], steps:SHARE=FACTOR,... (default: cosine:0.1)',
@@ -53,6 +54,7 @@ export function trainCommand(version: string): Command {
     .option('--heads <n>', 'model: attention heads')
     .option('--head-width <n>', 'model: width of a head')
     .option('--local <channels>', 'model: width of the local path, 0 for none')
+    .option('--forecast <curves>', 'model: curves around a linear forecast, 0 for none')
     .option('--set <key=value>', 'model: any entry of its configuration; repeatable', several)
     .action(async (given) => {
       process.exitCode = await train(parseTrainFlags(given), version)

@@ -13,6 +13,7 @@ export {
   type SegmentCursor,
   type SegmentLoader,
   type SegmentOptions,
+  segmentAt,
   segmentLoader,
 } from './segments.js'
 export { readShard, type Shard, writeShard } from './shard.js'

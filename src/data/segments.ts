@@ -21,13 +21,13 @@ export interface SegmentCursor {
 
 /** A stretch of one piece. */
 export interface Segment {
-  /** [length + 1] codes: inputs are all but the last, targets all but the first. */
+  /** [lead + length + 1] codes: after the lead, inputs are all but the last, targets all but the first. */
   codes: Uint8Array
   /** Index of the piece. */
   piece: number
-  /** Where in the piece the first code that is not padding lies. */
+  /** Where in the piece the first code after lead and padding lies. */
   offset: number
-  /** Codes of silence before the piece, which was too short. 0 for all other pieces. */
+  /** Codes of silence after the lead, before a piece that was too short. 0 for all other pieces. */
   padded: number
 }
 
@@ -47,6 +47,8 @@ export interface SegmentOptions {
   pieces: readonly Piece[]
   /** Inputs in a segment, in samples. With a cursor, that of the cursor counts. */
   length: number
+  /** Codes of history in front of every segment; silence before a piece. Default 0. */
+  lead?: number
   /** Any integer in [0, 2^32). */
   seed: number
   /** Separates this use of the seed from others. Default 0. */
@@ -73,7 +75,7 @@ interface Epoch {
  * other data
  */
 export function segmentLoader(options: SegmentOptions): SegmentLoader {
-  const { pieces, seed, stream = 0 } = options
+  const { pieces, seed, stream = 0, lead = 0 } = options
   const samples = pieces.reduce((sum, piece) => sum + piece.samples, 0)
   if (samples === 0) {
     throw new UsageError({
@@ -113,7 +115,10 @@ export function segmentLoader(options: SegmentOptions): SegmentLoader {
     },
     next() {
       if (cursor.index === epoch.order.length) startEpoch(cursor.length, cursor.epoch + 1)
-      const segment = cut(pieces, epoch, epoch.order[cursor.index]!, cursor.length)
+      const segment = cut(pieces, epoch, epoch.order[cursor.index]!, {
+        length: cursor.length,
+        lead,
+      })
       cursor.index++
       return segment
     },
@@ -134,22 +139,31 @@ function plan(pieces: readonly Piece[], length: number, random: Random): Epoch {
   return { starts, before, order: random.permutation(before[pieces.length]!) }
 }
 
-function cut(pieces: readonly Piece[], epoch: Epoch, segment: number, length: number): Segment {
+function cut(
+  pieces: readonly Piece[],
+  epoch: Epoch,
+  segment: number,
+  size: { length: number; lead: number },
+): Segment {
   const piece = pieceOf(epoch.before, segment)
-  const source = pieces[piece]!.codes()
-  const padded = Math.max(0, length + 1 - source.length)
-  if (padded > 0) {
-    const codes = new Uint8Array(length + 1).fill(SILENCE, 0, padded)
-    codes.set(source, padded)
-    return { codes, piece, offset: 0, padded }
-  }
-  const offset = epoch.starts[piece]! + (segment - epoch.before[piece]!) * length
-  return {
-    codes: Uint8Array.from(source.subarray(offset, offset + length + 1)),
-    piece,
-    offset,
-    padded,
-  }
+  const source = pieces[piece]!
+  const padded = Math.max(0, size.length + 1 - source.samples)
+  const start = epoch.starts[piece]! + (segment - epoch.before[piece]!) * size.length
+  const at = padded > 0 ? -padded : start
+  return { codes: segmentAt(source, at, size), piece, offset: Math.max(0, at), padded }
+}
+
+/** Codes at - lead .. at + length + 1 of a piece; silence before its beginning. */
+export function segmentAt(
+  piece: Piece,
+  at: number,
+  { length, lead }: { length: number; lead: number },
+): Uint8Array {
+  const codes = new Uint8Array(lead + length + 1).fill(SILENCE)
+  const start = at - lead
+  const there = piece.codes().subarray(Math.max(0, start), at + length + 1)
+  codes.set(there, Math.max(0, -start))
+  return codes
 }
 
 /** The piece that a segment of the epoch lies in: binary search over the counts before each. */

@@ -16,8 +16,9 @@ import {
   windowTransformer,
 } from './flagship.js'
 import { divisorUpTo, ROWS, STRETCH } from './flagship-layout.js'
-import { zeros } from './flagship-programs.js'
+import { forecastInput, zeros } from './flagship-programs.js'
 import { FeatureStream } from './flagship-scorer.js'
+import { FORECAST_WIDTH, Forecaster } from './forecast.js'
 import type { Arrays, Generator } from './model.js'
 
 const MASKED = -1e9
@@ -42,12 +43,13 @@ function buildStep(config: FlagshipConfig, keys: number) {
   const encoded = encode(p, config, x, encoderStates)
   remember('encoder', encoderStates, encoded.states)
 
+  const forecast = forecastInput(p, config, [1])
   let s: Tensor | undefined
   const { local } = config
   if (local) {
     const codes = input(graph, 'codes', [1], 'int32')
     const localStates = stateInputs(p, 'state.local', localLayers(local))
-    const found = localFeatures(p, { ...config, local }, codes, x, localStates)
+    const found = localFeatures(p, { ...config, local }, codes, x, localStates, forecast)
     remember('local', localStates, found.states)
     s = found.s
   }
@@ -69,7 +71,7 @@ function buildStep(config: FlagshipConfig, keys: number) {
     for (const [i, layerInput] of found.inputs.entries()) next[`new.${i}`] = layerInput
     h = reshape(found.h, [1, config.width])
   }
-  const logits = head(p, config, h, s)
+  const logits = head(p, config, { h, s, forecast })
   return { states, outputs: { ...next, logits } }
 }
 
@@ -110,6 +112,8 @@ export class DenseGenerator implements Generator {
   readonly #counts: Int32Array
   readonly #mask: Float32Array
   #phase = 0
+  #forecaster: Forecaster
+  readonly #forecast = new Float32Array(FORECAST_WIDTH)
   #logits: Float32Array
 
   static async open(
@@ -139,6 +143,7 @@ export class DenseGenerator implements Generator {
     this.#config = config
     this.#parameters = parameters
     this.#values = values
+    this.#forecaster = new Forecaster(values)
     this.#step = step
     this.#tokens = tokens
     this.#states = states
@@ -167,6 +172,8 @@ export class DenseGenerator implements Generator {
     const start = Math.max(0, history.length - reach)
     // states that began in the middle are true after one receptive field
     const warm = Math.max(0, start - this.#memory())
+    this.#forecaster = new Forecaster(this.#values)
+    this.#forecaster.run(history.subarray(0, warm))
     const z = await this.#features(history.subarray(warm), start - warm, onProgress)
     await this.#fillCaches(z, history.length - start)
     this.#phase = (history.length - start) % chunk
@@ -187,7 +194,10 @@ export class DenseGenerator implements Generator {
   ): Promise<Float32Array> {
     const { width, local } = this.#config
     const z = new Float32Array(codes.length * width)
-    const s = new Float32Array(STRETCH * (local?.skip ?? 0))
+    const others = {
+      s: new Float32Array(STRETCH * (local?.skip ?? 0)),
+      forecast: new Float32Array(STRETCH * FORECAST_WIDTH),
+    }
     let states: Arrays | undefined
     for (let at = 0; at < codes.length; ) {
       const time = Math.min(STRETCH, codes.length - at)
@@ -199,9 +209,9 @@ export class DenseGenerator implements Generator {
         time,
         this.#values,
       )
-      stream.states = states
+      stream.begin(states, this.#forecaster)
       for (const end = at + whole; at < end; at += time) {
-        await stream.run(codes.subarray(at, at + time), { z: z.subarray(at * width), s })
+        await stream.run(codes.subarray(at, at + time), { z: z.subarray(at * width), ...others })
         onProgress(Math.max(0, at + time - skipped))
       }
       states = stream.states
@@ -260,6 +270,10 @@ export class DenseGenerator implements Generator {
       x: Float32Array.of(this.#values[code]!),
       codes: Int32Array.of(code),
       mask: this.#mask,
+    }
+    if (this.#config.forecast) {
+      this.#forecaster.run([code], this.#forecast)
+      feeds.forecast = this.#forecast
     }
     for (const [i, cache] of mine.entries()) feeds[`cache.${i}`] = cache
     const into: Arrays = { logits: this.#logits }

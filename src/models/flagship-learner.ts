@@ -1,5 +1,5 @@
 import type { Engine, Program, Values } from '../engine/index.js'
-import { sizeOf } from '../graph/index.js'
+import { sizeOf, sum } from '../graph/index.js'
 import type { FlagshipConfig } from './flagship.js'
 import { copyPhases, cut, part, samplesOf } from './flagship-layout.js'
 import {
@@ -12,30 +12,38 @@ import {
   type Stretch,
   zeros,
 } from './flagship-programs.js'
-import type { Arrays, Learner, Lesson } from './model.js'
+import { FORECAST_LEAD, FORECAST_WIDTH, Forecaster } from './forecast.js'
+import type { Arrays, Learner, Lesson, Score } from './model.js'
 
 function addTo(into: Arrays, grads: Readonly<Record<string, Values>>): void {
-  for (const [name, sum] of Object.entries(into)) {
+  for (const [name, total] of Object.entries(into)) {
     const part = grads[`grad.${name}`]
-    if (part) for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!
+    if (part) for (let i = 0; i < total.length; i++) total[i]! += part[i]!
   }
 }
 
 /** The dense recipe: every sample of a segment is a target, every weight is used once for each. */
 export class DenseLearner implements Learner {
   readonly segmentLength: number
+  readonly lead: number
   readonly macsPerTarget: number
   readonly #cut: ReturnType<typeof cut>
   /** Programs, and the arrays that their outputs are written to. */
   readonly #forward: Program
   readonly #block: Program
   readonly #backward: Program
+  /** The block without gradients, compiled when it is first asked for. */
+  #lossOnly: Program | undefined
+  readonly #compileLossOnly: () => Promise<Program>
   readonly #blockOut: Arrays
   readonly #backwardOut: Arrays
   /** Value of every code. */
   readonly #values: Float32Array
   readonly #gradients: Arrays = {}
-  /** Features of the whole segment [segment, width] and their gradients, as `z`, `s`, `d.z`, `d.s`. */
+  /**
+   * Features of the whole segment [segment, width] and their gradients, as `z`, `s`, `d.z`, `d.s`; and
+   * its `forecast`, if the model has one.
+   */
   readonly #segment: Arrays = {}
   /** The same of one block. */
   readonly #rows: Arrays = {}
@@ -59,7 +67,9 @@ export class DenseLearner implements Learner {
       await engine.compile(backward, maps),
     ] as const
     const arrays = [zeros(lossAndBack), zeros(backward)] as const
-    return new DenseLearner(sizes, stretch, block, programs, arrays, values)
+    const widths = config.forecast ? { forecast: FORECAST_WIDTH } : {}
+    const lossOnly = () => engine.compile({ nats: sum(buildBlock(config, sizes, part).nats) })
+    return new DenseLearner(sizes, stretch, block, programs, arrays, values, widths, lossOnly)
   }
 
   private constructor(
@@ -69,14 +79,18 @@ export class DenseLearner implements Learner {
     programs: readonly [Program, Program, Program],
     outputs: readonly [Arrays, Arrays],
     values: Float32Array,
+    given: Readonly<Record<string, number>>,
+    compileLossOnly: () => Promise<Program>,
   ) {
     const { segment, time, tokens, phases } = sizes
     this.segmentLength = segment
+    this.lead = given.forecast ? FORECAST_LEAD : 0
     this.macsPerTarget = stretch.macs / time + block.macs / (tokens * phases)
     this.#cut = sizes
     ;[this.#forward, this.#block, this.#backward] = programs
     ;[this.#blockOut, this.#backwardOut] = outputs
     this.#values = values
+    this.#compileLossOnly = compileLossOnly
     for (const { p } of [stretch, block]) {
       for (const { name, shape } of p.declared.values()) {
         this.#gradients[name] = new Float32Array(sizeOf(shape))
@@ -89,6 +103,10 @@ export class DenseLearner implements Learner {
         this.#rows[key] = new Float32Array(tokens * phases * width)
       }
     }
+    for (const [name, width] of Object.entries(given)) {
+      this.#segment[name] = new Float32Array(segment * width)
+      this.#rows[name] = new Float32Array(tokens * phases * width)
+    }
     for (let i = 0; i < segment / time; i++) {
       this.#kept.push({ ...zeros(stretch.maps), ...zeros(stretch.states) })
     }
@@ -99,16 +117,46 @@ export class DenseLearner implements Learner {
   }
 
   async learn(parameters: Arrays, segments: readonly Uint8Array[]): Promise<Lesson> {
-    for (const sum of Object.values(this.#gradients)) sum.fill(0)
+    for (const total of Object.values(this.#gradients)) total.fill(0)
     const targets = segments.length * this.segmentLength
     let nats = 0
     for (const codes of segments) {
-      const inputs = Int32Array.from(codes.subarray(0, -1))
+      const { inputs, wanted } = this.#prepare(codes)
       await this.#runForward(parameters, inputs)
-      nats += await this.#runBlocks(parameters, Int32Array.from(codes.subarray(1)), 1 / targets)
+      nats += await this.#runBlocks(parameters, wanted, 1 / targets)
       await this.#runBackward(parameters, inputs)
     }
     return { nats, targets, gradients: this.#gradients }
+  }
+
+  async score(parameters: Arrays, segments: readonly Uint8Array[]): Promise<Score> {
+    this.#lossOnly ??= await this.#compileLossOnly()
+    const program = this.#lossOnly
+    let nats = 0
+    for (const codes of segments) {
+      const { inputs, wanted } = this.#prepare(codes)
+      await this.#runForward(parameters, inputs)
+      await this.#eachBlock(wanted, async (targets) => {
+        nats += (await program.run({ ...parameters, ...this.#rows, targets })).nats![0]!
+      })
+    }
+    return { nats, targets: segments.length * this.segmentLength }
+  }
+
+  /** Inputs and targets of a segment; its forecast is made. */
+  #prepare(codes: Uint8Array): { inputs: Int32Array; wanted: Int32Array } {
+    this.#runForecast(codes)
+    return {
+      inputs: Int32Array.from(codes.subarray(this.lead, -1)),
+      wanted: Int32Array.from(codes.subarray(this.lead + 1)),
+    }
+  }
+
+  #runForecast(codes: Uint8Array): void {
+    if (!this.#segment.forecast) return
+    const forecaster = new Forecaster(this.#values)
+    forecaster.run(codes.subarray(0, this.lead))
+    forecaster.run(codes.subarray(this.lead, -1), this.#segment.forecast)
   }
 
   /** Samples to features, stretch after stretch; every stretch starts where the last one ended. */
@@ -125,31 +173,42 @@ export class DenseLearner implements Learner {
         const after = this.#kept[i + 1]?.[name]
         if (after) into[name.replace('state.', 'next.')] = after
       }
-      await this.#forward.run({ ...parameters, ...kept, ...this.#samples(codes, i) }, into)
+      await this.#forward.run({ ...parameters, ...kept, ...this.#inputs(codes, i) }, into)
     }
   }
 
   /** Features to loss and back, block after block of phases. Returns the sum of nats. */
-  async #runBlocks(parameters: Arrays, targets: Int32Array, weight: number): Promise<number> {
+  async #runBlocks(parameters: Arrays, wanted: Int32Array, weight: number): Promise<number> {
+    let nats = 0
+    await this.#eachBlock(wanted, async (targets, where) => {
+      const feeds = { ...parameters, ...this.#rows, targets, weight: Float32Array.of(weight) }
+      const found = await this.#block.run(feeds, { ...this.#blockOut, ...this.#rows })
+      nats += found.nats![0]!
+      addTo(this.#gradients, found)
+      for (const name of Object.keys(this.#segment)) {
+        if (!name.startsWith('d.')) continue
+        copyPhases('scatter', this.#segment[name]!, this.#rows[name]!, where)
+      }
+    })
+    return nats
+  }
+
+  /** Gathers features and targets of one block of phases after the other. */
+  async #eachBlock(
+    wanted: Int32Array,
+    run: (targets: Int32Array, where: Parameters<typeof copyPhases>[3]) => Promise<void>,
+  ): Promise<void> {
     const { chunk, tokens, phases } = this.#cut
     const features = Object.keys(this.#segment).filter((name) => !name.startsWith('d.'))
-    const mine = new Int32Array(tokens * phases)
-    let nats = 0
+    const targets = new Int32Array(tokens * phases)
     for (let first = 0; first < chunk; first += phases) {
       const where = { tokens, chunk, phases, first }
       for (const name of features) {
         copyPhases('gather', this.#segment[name]!, this.#rows[name]!, where)
       }
-      copyPhases('gather', targets, mine, where)
-      const feeds = { ...parameters, ...this.#rows, targets: mine, weight: Float32Array.of(weight) }
-      const found = await this.#block.run(feeds, { ...this.#blockOut, ...this.#rows })
-      nats += found.nats![0]!
-      addTo(this.#gradients, found)
-      for (const name of features) {
-        copyPhases('scatter', this.#segment[`d.${name}`]!, this.#rows[`d.${name}`]!, where)
-      }
+      copyPhases('gather', wanted, targets, where)
+      await run(targets, where)
     }
-    return nats
   }
 
   /** Gradients of features to gradients of parameters, from the last stretch to the first. */
@@ -161,7 +220,7 @@ export class DenseLearner implements Learner {
       const feeds: Record<string, Values> = {
         ...parameters,
         ...kept,
-        ...this.#samples(codes, i),
+        ...this.#inputs(codes, i),
       }
       for (const name of ['d.z', 'd.s']) {
         if (this.#segment[name]) feeds[name] = part(this.#segment[name], i, count)
@@ -178,12 +237,19 @@ export class DenseLearner implements Learner {
     }
   }
 
-  #samples(codes: Int32Array, i: number) {
+  /** What stretch `i` is fed of the recording. */
+  #inputs(codes: Int32Array, i: number): Record<string, Values> {
     const { time } = this.#cut
-    return samplesOf(codes.subarray(i * time, (i + 1) * time), this.#values)
+    const { forecast } = this.#segment
+    return {
+      ...samplesOf(codes.subarray(i * time, (i + 1) * time), this.#values),
+      ...(forecast && { forecast: part(forecast, i, this.#kept.length) }),
+    }
   }
 
   async dispose(): Promise<void> {
-    for (const program of [this.#forward, this.#block, this.#backward]) await program.dispose()
+    for (const program of [this.#forward, this.#block, this.#backward, this.#lossOnly]) {
+      await program?.dispose()
+    }
   }
 }

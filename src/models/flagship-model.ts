@@ -3,7 +3,7 @@ import { UsageError } from '../base/errors.js'
 import type { Engine } from '../engine/index.js'
 import { sizeOf } from '../graph/index.js'
 import { type Declared, initialise } from '../nn/parameters.js'
-import type { FlagshipConfig } from './flagship.js'
+import { encoderGeometry, type FlagshipConfig } from './flagship.js'
 import { DenseGenerator } from './flagship-generator.js'
 import { DenseLearner } from './flagship-learner.js'
 import { buildBlock, buildStretch } from './flagship-programs.js'
@@ -13,10 +13,21 @@ import type { Arrays, Model, Stage } from './model.js'
 
 /** The flagship under one configuration. */
 export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
-  if (config.form === 'paper' && config.local) {
+  if (config.form === 'paper' && (config.local || config.forecast)) {
     throw new UsageError({
-      fact: 'The paper form has no local path: it learns one target of every window.',
-      hint: 'use the preset stream, or --local 0',
+      fact: 'The paper form has neither local path nor forecast: it learns one target of every window.',
+      hint: 'use the preset stream, or leave out --local and --forecast',
+    })
+  }
+  const { taps, reach, dilation } = encoderGeometry(config)
+  if (taps < 1) {
+    const { kernel, strides } = config
+    const shortest = reach - (taps - 1) * dilation + 1
+    throw new UsageError({
+      fact: `A chunk of ${config.chunk} samples is shorter than the convolutions of its encoder reach.`,
+      expected: `${shortest} or more, for kernels of ${kernel} and strides ${strides.join(', ')}`,
+      got: `${config.chunk}`,
+      hint: 'take a longer --chunk, or other strides: --set strides=[2,2,2]',
     })
   }
   const values = quantizer(config.audio.quantizer).table

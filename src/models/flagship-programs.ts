@@ -11,6 +11,7 @@ import {
   input,
   mul,
   reshape,
+  type Shape,
   sizeOf,
   slice,
   sum,
@@ -31,6 +32,7 @@ import {
   windowBias,
   windowTransformer,
 } from './flagship.js'
+import { FORECAST_WIDTH } from './forecast.js'
 
 export type Part = 'all' | 'local'
 
@@ -86,13 +88,23 @@ export function buildStretch(
   if (local) {
     const codes = input(graph, 'codes', [time], 'int32')
     add('local', localLayers(local), (states) => {
-      const { s, ...rest } = localFeatures(p, { ...config, local }, codes, x, states)
+      const forecast = forecastInput(p, config, [time])
+      const { s, ...rest } = localFeatures(p, { ...config, local }, codes, x, states, forecast)
       stretch.features.s = s
       return rest
     })
   }
   stretch.macs = countMacs(Object.values(stretch.features))
   return stretch
+}
+
+/** The input `forecast` [...rows, FORECAST_WIDTH], of a model that has one. */
+export function forecastInput(
+  p: Parameters,
+  config: FlagshipConfig,
+  rows: Shape,
+): Tensor | undefined {
+  return config.forecast ? input(p.graph, 'forecast', [...rows, FORECAST_WIDTH]) : undefined
 }
 
 /**
@@ -160,7 +172,9 @@ export function buildBlock(
     s = reshape(features.s, [rows, config.local.skip])
   }
   const targets = input(graph, 'targets', [rows], 'int32')
-  const nats = crossEntropy(head(p, config, h, s), targets) // [rows]
+  const given = forecastInput(p, config, [scored, phases])
+  const forecast = given && reshape(given, [rows, FORECAST_WIDTH])
+  const nats = crossEntropy(head(p, config, { h, s, forecast }), targets) // [rows]
   return { p, nats, features, macs: countMacs([nats]) }
 }
 

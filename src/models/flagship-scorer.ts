@@ -3,9 +3,13 @@ import type { Engine, Program } from '../engine/index.js'
 import type { FlagshipConfig } from './flagship.js'
 import { copyPhases, divisorUpTo, ROWS, STRETCH, samplesOf } from './flagship-layout.js'
 import { buildBlock, buildStretch, zeros } from './flagship-programs.js'
+import { FORECAST_WIDTH, Forecaster } from './forecast.js'
 import type { Arrays, Scorer } from './model.js'
 
-/** Runs the stretch program over a piece, from its first sample on, and keeps the states. */
+/**
+ * Runs the stretch program over a piece, from its first sample on, and keeps the states. The rows of
+ * a forecast, if the model has one, are among its features.
+ */
 export class FeatureStream {
   readonly widths: Readonly<Record<string, number>>
   readonly #program: Program
@@ -13,6 +17,7 @@ export class FeatureStream {
   readonly #time: number
   #states: Arrays
   #next: Arrays
+  #forecaster: Forecaster
 
   static async open(
     engine: Engine,
@@ -25,6 +30,7 @@ export class FeatureStream {
     const { features, next, states } = stretch
     const program = await engine.compile({ ...features, ...next }, {}, parameters)
     const widths = Object.fromEntries(Object.entries(features).map(([k, t]) => [k, t.shape[1]!]))
+    if (config.forecast) widths.forecast = FORECAST_WIDTH
     return new FeatureStream(program, time, values, widths, zeros(states))
   }
 
@@ -40,6 +46,7 @@ export class FeatureStream {
     this.#values = values
     this.widths = widths
     this.#states = states
+    this.#forecaster = new Forecaster(values)
     this.#next = Object.fromEntries(
       Object.entries(states).map(([k, a]) => [k, new Float32Array(a.length)]),
     )
@@ -49,8 +56,9 @@ export class FeatureStream {
     return this.#states
   }
 
-  /** What the causal layers remember; zeros by default, as before the first sample. */
-  set states(states: Arrays | undefined) {
+  /** Begins as before the first sample of a piece, or with what has come so far. */
+  begin(states?: Arrays, forecaster = new Forecaster(this.#values)): void {
+    this.#forecaster = forecaster
     for (const [name, array] of Object.entries(this.#states)) {
       const given = states?.[name]
       if (given) array.set(given)
@@ -69,7 +77,13 @@ export class FeatureStream {
       for (const [name, array] of Object.entries(this.#next)) {
         outputs[name.replace('state.', 'next.')] = array
       }
-      await this.#program.run({ ...this.#states, ...samplesOf(mine, this.#values) }, outputs)
+      const feeds = { ...this.#states, ...samplesOf(mine, this.#values) }
+      const { forecast, ...found } = outputs
+      if (forecast) {
+        this.#forecaster.run(mine, forecast)
+        Object.assign(feeds, { forecast })
+      }
+      await this.#program.run(feeds, found)
       ;[this.#states, this.#next] = [this.#next, this.#states]
     }
   }
@@ -140,7 +154,7 @@ export class DenseScorer implements Scorer {
     for (const [name, width] of Object.entries(this.#features.widths)) {
       segment[name] = new Float32Array(tokens * chunk * width)
     }
-    this.#features.states = undefined
+    this.#features.begin()
     // the paper's form starts with a window whose last token alone is there
     let first = isPaper ? 1 - tokens : 0
     for (
@@ -183,11 +197,13 @@ export class DenseScorer implements Scorer {
   ): Promise<void> {
     const { chunk } = this.#config
     const { width } = this.#config
-    const skip = this.#config.local?.skip ?? 0
     const phases = divisorUpTo(chunk, ROWS / tokens)
     const program = await this.#block(tokens, phases, scored)
     const z = new Float32Array(tokens * phases * width)
-    const s = new Float32Array(scored * phases * skip)
+    const perTarget: Arrays = {}
+    for (const [name, wide] of Object.entries(this.#features.widths)) {
+      if (name !== 'z') perTarget[name] = new Float32Array(scored * phases * wide)
+    }
     const mine = new Int32Array(scored * phases)
     const found = new Float32Array(scored * phases)
     const mask = new Float32Array(tokens).fill(MASKED, 0, Math.max(0, -first))
@@ -197,11 +213,12 @@ export class DenseScorer implements Scorer {
       const whole = { tokens, chunk, phases, first: phase }
       const newest = { ...whole, tokens: scored }
       copyPhases('gather', segment.z!, z, whole)
-      if (segment.s) {
-        copyPhases('gather', segment.s.subarray((tokens - scored) * chunk * skip), s, newest)
+      for (const [name, rows] of Object.entries(perTarget)) {
+        const from = (tokens - scored) * chunk * this.#features.widths[name]!
+        copyPhases('gather', segment[name]!.subarray(from), rows, newest)
       }
       copyPhases('gather', targets.subarray(...range), mine, newest)
-      await program.run({ z, s, mask, targets: mine }, { nats: found })
+      await program.run({ z, ...perTarget, mask, targets: mine }, { nats: found })
       copyPhases('scatter', nats.subarray(...range), found, newest)
     }
   }

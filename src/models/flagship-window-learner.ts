@@ -15,7 +15,7 @@ import {
 import { Parameters } from '../nn/parameters.js'
 import { encodeChunks, type FlagshipConfig, head, windowTransformer } from './flagship.js'
 import { zeros } from './flagship-programs.js'
-import type { Arrays, Learner, Lesson } from './model.js'
+import type { Arrays, Learner, Lesson, Score } from './model.js'
 
 /** Masks draw 8 bits an element: probabilities are rounded to 256ths. */
 const DRAWS = 256
@@ -47,7 +47,7 @@ function buildWindow(config: FlagshipConfig, tokens: number) {
   const latents = encodeChunks(p, config, chunks, dropout) // [tokens, width]
   const z = reshape(latents, [1, tokens, config.width])
   const h = windowTransformer(p, config, z, input(graph, 'mask', [1, tokens]), dropout)
-  const logits = head(p, config, h, undefined, dropout) // [1, levels]
+  const logits = head(p, config, { h }, dropout) // [1, levels]
   const nats = sum(crossEntropy(logits, input(graph, 'targets', [1], 'int32')))
 
   const names = [...p.tensors.keys()]
@@ -62,6 +62,7 @@ function buildWindow(config: FlagshipConfig, tokens: number) {
  */
 export class WindowLearner implements Learner {
   readonly segmentLength: number
+  readonly lead = 0
   readonly macsPerTarget: number
   readonly #program: Program
   readonly #masks: readonly Mask[]
@@ -69,6 +70,11 @@ export class WindowLearner implements Learner {
   readonly #gradients: Arrays
   readonly #outputs: Arrays
   readonly #drawn: Arrays
+  /** Masks that drop nothing. */
+  readonly #whole: Arrays
+  /** The window without gradients, compiled when it is first asked for. */
+  #lossOnly: Program | undefined
+  readonly #compileLossOnly: () => Promise<Program>
 
   static async open(
     engine: Engine,
@@ -79,7 +85,10 @@ export class WindowLearner implements Learner {
     const tokens = Math.max(1, Math.floor(context / config.chunk))
     const window = buildWindow(config, tokens)
     const program = await engine.compile(window.outputs)
-    return new WindowLearner(program, window, tokens * config.chunk, values)
+    const { nats } = window.outputs
+    return new WindowLearner(program, window, tokens * config.chunk, values, () =>
+      engine.compile({ nats }),
+    )
   }
 
   private constructor(
@@ -87,7 +96,9 @@ export class WindowLearner implements Learner {
     { p, masks, outputs, macs }: ReturnType<typeof buildWindow>,
     segmentLength: number,
     values: Float32Array,
+    compileLossOnly: () => Promise<Program>,
   ) {
+    this.#compileLossOnly = compileLossOnly
     this.#program = program
     this.#masks = masks
     this.#values = values
@@ -95,7 +106,10 @@ export class WindowLearner implements Learner {
     this.macsPerTarget = macs
     this.#outputs = zeros(outputs)
     this.#gradients = zeros(Object.fromEntries(p.tensors))
-    this.#drawn = zeros(Object.fromEntries(masks.map(({ name, tensor }) => [name, tensor])))
+    const drawn = Object.fromEntries(masks.map(({ name, tensor }) => [name, tensor]))
+    this.#drawn = zeros(drawn)
+    this.#whole = zeros(drawn)
+    for (const ones of Object.values(this.#whole)) ones.fill(1)
   }
 
   segmentsPerStep(targets: number): number {
@@ -105,14 +119,11 @@ export class WindowLearner implements Learner {
   async learn(parameters: Arrays, segments: readonly Uint8Array[], seed: number): Promise<Lesson> {
     for (const sum of Object.values(this.#gradients)) sum.fill(0)
     const random = new Random(seed)
-    const mask = new Float32Array(this.#program.inputs.get('mask')!.shape[1]!)
     const weight = Float32Array.of(1 / segments.length)
     let nats = 0
     for (const codes of segments) {
       this.#draw(random)
-      const chunks = Float32Array.from(codes.subarray(0, -1), (code) => this.#values[code]!)
-      const targets = Int32Array.of(codes.at(-1)!)
-      const feeds = { ...parameters, ...this.#drawn, chunks, targets, mask, weight }
+      const feeds = { ...parameters, ...this.#drawn, ...this.#inputs(codes), weight }
       const found = await this.#program.run(feeds, this.#outputs)
       nats += found.nats![0]!
       for (const [name, sum] of Object.entries(this.#gradients)) {
@@ -121,6 +132,25 @@ export class WindowLearner implements Learner {
       }
     }
     return { nats, targets: segments.length, gradients: this.#gradients }
+  }
+
+  async score(parameters: Arrays, segments: readonly Uint8Array[]): Promise<Score> {
+    this.#lossOnly ??= await this.#compileLossOnly()
+    const program = this.#lossOnly
+    let nats = 0
+    for (const codes of segments) {
+      const found = await program.run({ ...parameters, ...this.#whole, ...this.#inputs(codes) })
+      nats += found.nats![0]!
+    }
+    return { nats, targets: segments.length }
+  }
+
+  #inputs(codes: Uint8Array) {
+    return {
+      chunks: Float32Array.from(codes.subarray(0, -1), (code) => this.#values[code]!),
+      targets: Int32Array.of(codes.at(-1)!),
+      mask: new Float32Array(this.#program.inputs.get('mask')!.shape[1]!),
+    }
   }
 
   #draw(random: Random): void {
@@ -138,5 +168,6 @@ export class WindowLearner implements Learner {
 
   async dispose(): Promise<void> {
     await this.#program.dispose()
+    await this.#lossOnly?.dispose()
   }
 }

@@ -4,7 +4,7 @@
  * Length For Raw Audio" (2022/2023), section 3; rebuilt so that every sample of a waveform is a
  * training target (preset `stream`), with the paper's own form beside it (preset `paper`).
  */
-import type { QuantizerName } from '../audio/index.js'
+import { type QuantizerName, quantizer } from '../audio/index.js'
 import {
   add,
   concat,
@@ -24,7 +24,9 @@ import {
 } from '../graph/index.js'
 import { attention, causalBias } from '../nn/attention.js'
 import { type CausalLayer, causalConv, layerNorm, linear } from '../nn/layers.js'
+import { CURVE_NUMBERS, logisticLevels } from '../nn/logistics.js'
 import { he, type Parameters } from '../nn/parameters.js'
+import { FORECAST_FEATURES, FORECAST_WIDTH } from './forecast.js'
 
 /** The local path: a stack of gated residual dilated convolutions over the newest samples. */
 export interface LocalConfig {
@@ -34,6 +36,12 @@ export interface LocalConfig {
   dilations: number[]
   /** Width of what the stack hands to the head. */
   skip: number
+}
+
+/** Adaptive linear prediction, whose forecast the local path reads and the head starts from. */
+export interface ForecastConfig {
+  /** Logistic curves that the head shapes around the forecast. */
+  curves: number
 }
 
 export interface FlagshipConfig {
@@ -58,6 +66,7 @@ export interface FlagshipConfig {
   /** Levels of a sample. */
   levels: 256
   local: LocalConfig | null
+  forecast: ForecastConfig | null
   /** What the codes stand for. */
   audio: { sampleRate: number; quantizer: QuantizerName }
   dropout: { encoder: number; attention: number; feedForward: number; head: number; token: number }
@@ -78,6 +87,7 @@ const PAPER: FlagshipConfig = {
   hidden: 1024,
   levels: 256,
   local: null,
+  forecast: null,
   audio: { sampleRate: 16_000, quantizer: 'mu-law' },
   dropout: { encoder: 0.2, attention: 0.1, feedForward: 0.1, head: 0.2, token: 0.1 },
 }
@@ -211,10 +221,11 @@ export function localLayers({ channels, dilations }: LocalConfig): CausalLayer[]
 
 /**
  * A gated residual stack over the newest samples (van den Oord et al. 2016, section 2.3), which sees
- * both the code and the value of every sample.
+ * the code and the value of every sample, and what linear prediction makes of them.
  *
  * @param codes int32 [T]
  * @param x the same samples as values, [1, 1, T]
+ * @param forecast rows of `Forecaster` [T, FORECAST_WIDTH], if the model has them
  * @returns features [T, skip]; `maps` is the residual stream before every layer, [1, channels, T]
  */
 export function localFeatures(
@@ -223,12 +234,18 @@ export function localFeatures(
   codes: Tensor,
   x: Tensor,
   states: readonly Tensor[],
+  forecast?: Tensor,
 ): { s: Tensor; maps: Tensor[]; states: Tensor[] } {
   const { channels, skip } = config.local
   const T = x.shape[2]!
   const table = p.get('local.embedding', [channels, config.levels], { normal: 0.3 })
   const value = p.get('local.value', [1, channels, 1], { normal: 1 })
   let h = add(reshape(take(table, codes, 1), [1, channels, T]), mul(x, value)) // [1, channels, T]
+  if (forecast) {
+    const features = reshape(transpose(featuresOf(forecast)), [1, FEATURES, T])
+    const w = p.get('local.forecast', [channels, FEATURES, 1], { normal: 0.3 })
+    h = add(h, conv1d(features, w))
+  }
   const maps: Tensor[] = []
   const after: Tensor[] = []
   const gated: Tensor[] = []
@@ -252,11 +269,16 @@ export function localFeatures(
   return { s: transpose(reshape(features, [skip, T])), maps, states: after }
 }
 
+const FEATURES = FORECAST_WIDTH - FORECAST_FEATURES
+
+const featuresOf = (forecast: Tensor) => slice(forecast, 1, FORECAST_FEATURES, FORECAST_WIDTH)
+
 // ------------------------------------------------------------------------- the Transformer
 
 /**
  * Causal Transformer over the tokens of each phase (identity E2): pre-norm layers, relative
- * positions, so that what is remembered of a token stays true while the window slides.
+ * positions, so that what is remembered of a token stays true while the window slides. Latents are
+ * normalised first: nothing else keeps the encoder from drowning what attention adds to them.
  *
  * @param z latents [phases, tokens, width]
  * @param caches per layer, what the layer saw of earlier tokens, [phases, past, width]
@@ -270,7 +292,7 @@ export function contextTransformer(
   bias: (layer: number) => Tensor,
   caches?: readonly Tensor[],
 ): { h: Tensor; inputs: Tensor[] } {
-  let h = z // [phases, tokens, width]
+  let h = layerNorm(p, 'context.input', z) // [phases, tokens, width]
   const inputs: Tensor[] = []
   for (let i = 0; i < config.layers; i++) {
     const name = `context.${i}`
@@ -350,18 +372,26 @@ function sinusoids(tokens: number, width: number): Float32Array {
 
 // -------------------------------------------------------------------------------- the head
 
+/** What the head reads, as far as the model has it. */
+export interface Heard {
+  /** What the context says, [n, width]. */
+  h?: Tensor | undefined
+  /** Features of the local path, [n, skip]. */
+  s?: Tensor | undefined
+  /** Rows of `Forecaster`, [n, FORECAST_WIDTH]. */
+  forecast?: Tensor | undefined
+}
+
 /**
- * Logits of the next sample from what the context and the local path say.
+ * Logits of the next sample. With a forecast they are a correction, at first none, to curves around
+ * it, whose centres, widths and weights the head gives too.
  *
- * @param h [n, width], or undefined without context
- * @param s [n, skip], or undefined without a local path
  * @returns [n, levels]
  */
 export function head(
   p: Parameters,
   config: FlagshipConfig,
-  h: Tensor | undefined,
-  s: Tensor | undefined,
+  { h, s, forecast }: Heard,
   dropout: Dropout = keepAll,
 ): Tensor {
   const { hidden, levels } = config
@@ -372,7 +402,22 @@ export function head(
     s && linear(p, 'head.local', s, hidden, { initial: he(s.shape[1]!), bias: false })
   const sum = fromContext && fromLocal ? add(fromContext, fromLocal) : (fromContext ?? fromLocal)!
   const inner = dropout(relu(add(sum, p.get('head.b', [hidden], 0))), 'head') // [n, hidden]
-  return linear(p, 'head.out', inner, levels, { initial: { normal: 0.5 / Math.sqrt(hidden) } })
+  const spread = { initial: forecast ? 0 : { normal: 0.5 / Math.sqrt(hidden) } }
+  const logits = linear(p, 'head.out', inner, levels, spread) // [n, levels]
+  return forecast ? add(logits, expected(p, config, inner, forecast)) : logits
+}
+
+/** Logits of the curves around a forecast, [n, levels]. */
+function expected(p: Parameters, config: FlagshipConfig, inner: Tensor, forecast: Tensor): Tensor {
+  const count = CURVE_NUMBERS * config.forecast!.curves
+  const numbers = add(
+    linear(p, 'head.curves', inner, count, { initial: 0 }),
+    linear(p, 'head.forecast', featuresOf(forecast), count, { initial: 0, bias: false }),
+  ) // [n, 3 curves]
+  const { table } = quantizer(config.audio.quantizer)
+  const edges = table.subarray(1).map((value, i) => (table[i]! + value) / 2)
+  const [mean, inverse] = [slice(forecast, 1, 0, 1), slice(forecast, 1, 1, 2)]
+  return logisticLevels(edges, mean, inverse, numbers)
 }
 
 /** Inputs named `${prefix}.${i}` for the states of causal layers. */

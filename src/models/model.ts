@@ -17,29 +17,37 @@ export interface Stage {
   part: 'all' | 'local'
 }
 
-/** What one call of a learner found. */
-export interface Lesson {
+/** Losses of some segments. */
+export interface Score {
   /** Sum of -ln p over the targets. */
   nats: number
   targets: number
+}
+
+/** What one call of a learner found. */
+export interface Lesson extends Score {
   /** Gradients of the MEAN nats per target; the arrays are reused by the next call. */
   gradients: Arrays
 }
 
 /** Computes losses and gradients for one stage. */
 export interface Learner {
-  /** Samples of one segment; a segment has one code more, the last target. */
+  /** Samples of one segment whose successors are targets. */
   readonly segmentLength: number
+  /** Samples of history that a segment has before these, only to prepare what is adaptive. */
+  readonly lead: number
   /** Segments whose targets make up one step, for about `targets` targets a step. */
   segmentsPerStep(targets: number): number
   /** Multiply-accumulate operations per target of a forward pass, as executed. */
   readonly macsPerTarget: number
   /**
    * @param parameters current values
-   * @param segments codes, each of segmentLength + 1
+   * @param segments codes, each of lead + segmentLength + 1: the last is only a target
    * @param seed what masks (dropout, token drop) are drawn from; a step index does
    */
   learn(parameters: Arrays, segments: readonly Uint8Array[], seed: number): Promise<Lesson>
+  /** The losses alone, with nothing dropped. */
+  score(parameters: Arrays, segments: readonly Uint8Array[]): Promise<Score>
   dispose(): Promise<void>
 }
 

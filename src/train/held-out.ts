@@ -1,16 +1,17 @@
 import { Random } from '../base/random.js'
-import type { Piece } from '../data/index.js'
+import { type Piece, segmentAt } from '../data/index.js'
+import type { Learner } from '../models/model.js'
 
 /** Separates the choice of held-out segments from other uses of a seed. */
 const STREAM = 0x4e1d
 
 /**
- * The same `count` segments of `length + 1` codes for the same seed, spread evenly over all
+ * The same `count` segments that the learner takes for the same seed, spread evenly over all
  * positions of the pieces; none when every piece is shorter.
  */
 export function heldOutSegments(
   pieces: readonly Piece[],
-  length: number,
+  { segmentLength: length, lead }: Pick<Learner, 'segmentLength' | 'lead'>,
   count: number,
   seed: number,
 ): Uint8Array[] {
@@ -22,6 +23,6 @@ export function heldOutSegments(
     let at = Math.min(total - 1, Math.floor(((i + random.uniform()) / count) * total))
     let index = 0
     while (at >= places[index]!) at -= places[index++]!
-    return pieces[index]!.codes().slice(at, at + length + 1)
+    return segmentAt(pieces[index]!, at, { length, lead })
   })
 }

@@ -10,7 +10,6 @@ export {
 export { ContradictionError, DivergedError, RunExistsError, runExists } from './errors.js'
 export { exportModel } from './export.js'
 export {
-  type Evaluate,
   initialFrom,
   type TrainHooks,
   type TrainOptions,

@@ -6,7 +6,7 @@ import { Random } from '../base/random.js'
 import { type Piece, type SegmentLoader, segmentLoader } from '../data/index.js'
 import type { Engine } from '../engine/index.js'
 import { sizeOf } from '../graph/index.js'
-import type { Arrays, Learner, Lesson, Model, ParameterSpec } from '../models/model.js'
+import type { Arrays, Learner, Model, ParameterSpec, Score } from '../models/model.js'
 import { learningRate } from '../nn/index.js'
 import {
   DamagedCheckpointError,
@@ -23,13 +23,6 @@ import { checkSame, parseState, type Recipe, type RunState } from './state.js'
 
 /** Streams of the run's seed. */
 const MASKS = 0x3a5c
-
-/** Bits/sample of a few held-out segments, for one stage. */
-export type Evaluate = (
-  weights: Arrays,
-  learner: Learner,
-  segments: readonly Uint8Array[],
-) => Promise<number>
 
 /** All that `trainLoop` needs. */
 export interface TrainOptions extends TrainHooks {
@@ -52,8 +45,6 @@ export interface TrainOptions extends TrainHooks {
   minutes?: number
   /** Stops gracefully when set. */
   signal?: AbortSignal
-  /** Scores the held-out segments; with the loss of the learner by default. */
-  evaluate?: Evaluate
 }
 
 /** Called while a run goes on. */
@@ -136,7 +127,13 @@ function begin(options: TrainOptions): Run {
   }
   const found = options.resume ? load(options) : undefined
   const state = found?.state ?? firstState(options)
-  const optimiser = new Optimiser(engine, model.parameters, recipe.adamW, recipe.average > 0)
+  const optimiser = new Optimiser(
+    engine,
+    model.parameters,
+    recipe.adamW,
+    recipe.average > 0,
+    recipe.rates,
+  )
   if (found) {
     fitTensors(found.folder, found.model, model.parameters)
     fitTensors(found.folder, found.optim, optimiser.optimSpecs)
@@ -161,6 +158,7 @@ function firstState({ model, recipe }: TrainOptions): RunState {
     stageTargets: 0,
     cursor: null,
     updates: {},
+    unscored: null,
     heldOutBits: null,
     best: null,
   }
@@ -221,25 +219,32 @@ async function runStage(run: Run): Promise<TrainResult['reason'] | undefined> {
   const { context, part, targets } = recipe.stages[state.stage]!
   const learner = await model.learner(engine, { context, part })
   try {
-    run.loader ??= openLoader(run, learner.segmentLength)
+    run.loader ??= openLoader(run, learner)
     const loader = run.loader
     if (loader.length !== learner.segmentLength) loader.setLength(learner.segmentLength)
     const count = learner.segmentsPerStep(recipe.evalTargets)
-    const heldOut = heldOutSegments(valid, learner.segmentLength, count, recipe.seed)
+    const heldOut = heldOutSegments(valid, learner, count, recipe.seed)
     if (heldOut.length === 0) {
       options.onNote?.(
         `No held-out piece is longer than ${learner.segmentLength} samples: this stage is not scored.`,
       )
     }
     for (;;) {
-      const metrics = await takeStep(run, learner, loader)
+      const { targets: before, unscored } = state
+      const line = unscored ?? (await takeStep(run, learner, loader))
       const ends = state.stageTargets >= targets
-      const isDue = ends || crossed(state.targets, metrics.seen, recipe.evalEvery)
+      const isDue = ends || unscored || crossed(before, state.targets, recipe.evalEvery)
       const scored = isDue && heldOut.length > 0 ? await score(run, learner, heldOut) : undefined
-      if (scored) metrics.line.heldOutBits = scored.bits
+      if (scored === 'stopped') {
+        state.unscored = line
+        save(run, false)
+        return 'stopped'
+      }
+      state.unscored = null
+      if (scored) line.heldOutBits = scored.bits
       const improved = scored?.improved ?? false
-      run.log.append(metrics.line)
-      options.onStep?.(metrics.line)
+      run.log.append(line)
+      options.onStep?.(line)
       if (ends) {
         state.stage++
         state.stageTargets = 0
@@ -256,16 +261,17 @@ async function runStage(run: Run): Promise<TrainResult['reason'] | undefined> {
   }
 }
 
-function openLoader({ options, state }: Run, length: number): SegmentLoader {
+function openLoader({ options, state }: Run, learner: Learner): SegmentLoader {
+  const { segmentLength: length, lead } = learner
   const { train, recipe } = options
   const cursor = state.cursor && { cursor: state.cursor }
-  return segmentLoader({ pieces: train, length, seed: recipe.seed, ...cursor })
+  return segmentLoader({ pieces: train, length, lead, seed: recipe.seed, ...cursor })
 }
 
-const crossed = (targets: number, seen: number, every: number) =>
-  Math.floor(targets / every) > Math.floor((targets - seen) / every)
+const crossed = (before: number, now: number, every: number) =>
+  Math.floor(now / every) > Math.floor(before / every)
 
-async function takeStep(run: Run, learner: Learner, loader: SegmentLoader) {
+async function takeStep(run: Run, learner: Learner, loader: SegmentLoader): Promise<StepMetrics> {
   const { options, state, optimiser } = run
   const { recipe } = options
   const began = performance.now()
@@ -299,19 +305,28 @@ async function takeStep(run: Run, learner: Learner, loader: SegmentLoader) {
     rssMB: process.memoryUsage.rss() / 2 ** 20,
     seconds,
   }
-  const line: StepMetrics = { step, targets, bits, lr, gradNorm, stage: state.stage, timing }
-  return { line, seen: lesson.targets }
+  return { step, targets, bits, lr, gradNorm, stage: state.stage, timing }
 }
 
-const bitsOf = ({ nats, targets }: Lesson) => nats / targets / Math.LN2
+const bitsOf = ({ nats, targets }: Score) => nats / targets / Math.LN2
 
 const maskSeed = (seed: number, step: number) => new Random(seed, MASKS, 2 * step).uint32()
 
-/** Scores the held-out segments; `improved` when the weights are the best so far. */
+/**
+ * Scores the held-out segments; `improved` when the weights are the best so far. A run that is stopped
+ * meanwhile scores when it goes on.
+ */
 async function score(run: Run, learner: Learner, segments: readonly Uint8Array[]) {
   const { options, state, optimiser } = run
-  const evaluate = options.evaluate ?? byLearner
-  const bits = await evaluate(optimiser.weights, learner, segments)
+  const total = { nats: 0, targets: 0 }
+  for (const segment of segments) {
+    const found = await learner.score(optimiser.weights, [segment])
+    total.nats += found.nats
+    total.targets += found.targets
+    await setImmediate()
+    if (options.signal?.aborted) return 'stopped'
+  }
+  const bits = bitsOf(total)
   if (!Number.isFinite(bits)) throw diverged(run, state.step, 'held-out loss', bits)
   // segments of another length are other music: figures of two stages cannot be compared
   const improved = state.best?.stage !== state.stage || bits < state.best.bits
@@ -321,10 +336,6 @@ async function score(run: Run, learner: Learner, segments: readonly Uint8Array[]
   }
   return { bits, improved }
 }
-
-/** The loss of the stage that is being trained; gradients are thrown away. */
-const byLearner: Evaluate = async (weights, learner, segments) =>
-  bitsOf(await learner.learn(weights, segments, 0))
 
 function reasonToStop({ options, started }: Run): TrainResult['reason'] | undefined {
   if (options.signal?.aborted) return 'stopped'

@@ -18,6 +18,7 @@ export class Optimiser {
   readonly #engine: Engine
   readonly #specs: readonly ParameterSpec[]
   readonly #constants: AdamWConstants
+  readonly #rates: Readonly<Record<string, number>>
   /** One program for each set of parameters that a stage trains. */
   readonly #programs = new Map<string, Program>()
   #held: Held
@@ -31,6 +32,7 @@ export class Optimiser {
     specs: readonly ParameterSpec[],
     constants: AdamWConstants,
     average: boolean,
+    rates: Readonly<Record<string, number>> = {},
   ) {
     const zeros = () =>
       Object.fromEntries(specs.map(({ name, shape }) => [name, new Float32Array(sizeOf(shape))]))
@@ -40,6 +42,7 @@ export class Optimiser {
     this.#engine = engine
     this.#specs = specs
     this.#constants = constants
+    this.#rates = rates
     this.#held = held()
     this.#spare = held()
     this.#updates = Object.fromEntries(specs.map(({ name }) => [name, 0]))
@@ -79,7 +82,11 @@ export class Optimiser {
       // Infinity divided by itself would be NaN
       clip: Float32Array.of(Math.min(scalars.clip, 3e38)),
       average: Float32Array.of(scalars.average),
-      correction1: Float32Array.from(factors, ([first]) => first),
+      // a factor of the rate and the first correction scale the same step
+      correction1: Float32Array.from(
+        factors,
+        ([first], i) => first * this.#rateOf(trained[i]!.name),
+      ),
       correction2: Float32Array.from(factors, ([, second]) => second),
     }
     const into: Record<string, Values> = {}
@@ -100,6 +107,10 @@ export class Optimiser {
       }
     }
     return norm
+  }
+
+  #rateOf(name: string): number {
+    return Object.entries(this.#rates).find(([prefix]) => name.startsWith(prefix))?.[1] ?? 1
   }
 
   /** The tensors of a checkpoint: the weights to use, and what only training needs. */

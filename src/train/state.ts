@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { SegmentCursor } from '../data/index.js'
 import type { AdamWConstants, LearningRate } from '../nn/index.js'
 import { ContradictionError } from './errors.js'
+import type { StepMetrics } from './metrics.js'
 
 /** One entry of a curriculum. */
 export interface TrainStage {
@@ -18,6 +19,8 @@ export interface Recipe {
   stages: readonly TrainStage[]
   targetsPerStep: number
   learningRate: LearningRate
+  /** Factors of the learning rate by prefix of a parameter's name; the first that fits counts. */
+  rates: Readonly<Record<string, number>>
   weightDecay: number
   clip: number
   /** Share of the old moving average of the weights kept at every step; 0 for none. */
@@ -47,6 +50,8 @@ const stateSchema = z.object({
   /** Where the loader stands; its random numbers are part of it. */
   cursor: z.custom<SegmentCursor>((value) => typeof value === 'object').nullable(),
   updates: z.record(z.string(), count),
+  /** The last step, where the run was stopped before the held-out segments were scored. */
+  unscored: z.custom<StepMetrics>((value) => typeof value === 'object').nullable(),
   heldOutBits: z.number().nullable(),
   /** Of the stage that was scored last. */
   best: z.object({ step: count, targets: count, stage: count, bits: z.number() }).nullable(),

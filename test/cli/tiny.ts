@@ -24,6 +24,7 @@ export const TINY: FlagshipConfig = {
   hidden: 9,
   levels: 256,
   local: { channels: 3, dilations: [1, 2, 4], skip: 8 },
+  forecast: null,
   audio: { sampleRate: 8000, quantizer: 'mu-law' },
   dropout: { encoder: 0, attention: 0, feedForward: 0, head: 0, token: 0 },
 }

@@ -182,6 +182,40 @@ describe('longwave train', () => {
     expect(refused.stderr).toContain('begun with other options: --heads, --lr, --eval-every.')
   })
 
+  it('trains a model with a forecast, with other rates by name, to be scored and continued', async () => {
+    const options = ['--forecast', '2', '--rate', 'encoder=0.1,local.embedding=0']
+    const first = await train([...begin(run), ...options, '--curriculum', 'local@32:256,64:768'])
+    expect(first).toMatchObject({ code: 0, stderr: '' })
+    expect(first.stdout).toContain('"forecast":{"curves":2}')
+    expect(first.stdout).toContain('of encoder: times 0.1')
+    expect(first.stdout).toContain('of local.embedding: times 0')
+    const { model, recipe, options: kept } = readRunFile(run)
+    expect(model).toMatchObject({ config: { forecast: { curves: 2 } } })
+    expect(recipe.rates).toEqual({ encoder: 0.1, 'local.embedding': 0 })
+    expect(kept).toMatchObject({ forecast: 2, rate: { encoder: 0.1, 'local.embedding': 0 } })
+    const metrics = readMetrics(run)
+    expect(metrics).toHaveLength(8)
+    // a fit of the tones that sound is there from the first step on
+    for (const { bits } of metrics) expect(bits).toBeLessThan(6)
+    expect(metrics.at(-1)!.heldOutBits).toBeLessThan(6)
+    const { model: weights } = loadCheckpoint(run)
+    expect(weights['head.curves.w']!.data.some((x) => x !== 0)).toBe(true)
+
+    const goOn = await train(['--out', run, '--resume', '--rate', 'encoder=0.2'])
+    expect(goOn.code).toBe(2)
+    expect(goOn.stderr).toContain('begun with other options: --rate.')
+
+    const wav = join(shared, 'audio/test/110.wav')
+    const scored = await start(['eval', '--checkpoint', run, '--audio', wav, '--json'])
+    expect(scored).toMatchObject({ code: 0 })
+    const { results, reference } = JSON.parse(scored.stdout)
+    expect(results[0].bitsPerSample).toBeLessThan(reference.orderZero - 1)
+    const out = join(root, 'more.wav')
+    const wish = ['--checkpoint', run, '--prompt', wav, '--seconds', '0.05', '--out', out]
+    expect(await start(['generate', ...wish])).toMatchObject({ code: 0 })
+    expect(existsSync(out)).toBe(true)
+  })
+
   it('starts from the weights of another run', async () => {
     await train(begin(run))
     const next = join(root, 'next')
@@ -198,6 +232,13 @@ describe('longwave train', () => {
     ['data that are none', ['--out', 'RUN', '--data', 'nowhere'], 4, 'no folder nowhere'],
     ['--from alone', ['--out', 'RUN', '--data', 'DATA', '--from', '3'], 2, '--resume'],
     ['an unknown preset', ['--out', 'RUN', '--data', 'DATA', '--preset', 'x'], 2, 'stream'],
+    [
+      'a forecast for the paper',
+      ['--out', 'RUN', '--data', 'DATA', '--preset', 'paper', '--forecast', '2'],
+      2,
+      'The paper form has neither local path nor forecast',
+    ],
+    ['a bad --rate', ['--out', 'RUN', '--data', 'DATA', '--rate', 'x'], 2, '--rate takes PREFIX='],
   ])('explains %s', async (_, args, code, text) => {
     const places = args.map((arg) => (arg === 'RUN' ? run : arg === 'DATA' ? data : arg))
     const ended = await train(places)
@@ -373,9 +414,21 @@ describe('parseTrainFlags', () => {
     for (const schedule of wrong) expect(refusal({ schedule })).toContain('--schedule takes')
   })
 
+  it('reads factors of the rate', () => {
+    const { rate } = parse({ rate: 'encoder=0.1,head.out=0,context=2' })
+    expect(rate).toEqual({ encoder: 0.1, 'head.out': 0, context: 2 })
+    // the first prefix that fits counts
+    expect(Object.keys(rate!)).toEqual(['encoder', 'head.out', 'context'])
+    for (const wrong of ['', 'encoder', 'encoder=', '=1', 'a=-1', 'a=x', 'a=1=2', 'a=1,', 'a:1']) {
+      expect(refusal({ rate: wrong })).toContain('--rate takes PREFIX=FACTOR,... such as')
+    }
+  })
+
   it('names every flag that makes no sense', () => {
-    const text = refusal({ lr: '0', seed: '-1', backend: 'tpu', targets: '1.5', minutes: 'x' })
-    for (const flag of ['--lr', '--seed', '--backend', '--targets', '--minutes']) {
+    const wrong = { lr: '0', seed: '-1', backend: 'tpu', targets: '1.5', minutes: 'x' }
+    const text = refusal({ ...wrong, forecast: '-1' })
+    const flags = ['--lr', '--seed', '--backend', '--targets', '--minutes', '--forecast']
+    for (const flag of flags) {
       expect(text).toContain(flag)
     }
   })
@@ -396,6 +449,10 @@ describe('modelOf', () => {
     expect(config).toMatchObject({ layers: 2, headWidth: 32, hidden: 64, tokens: 4, audio })
     expect(config.local).toMatchObject({ channels: 8, skip: 16 })
     expect(configOf({ local: 0 }).local).toBeNull()
+    expect(configOf({ forecast: 3 }).forecast).toEqual({ curves: 3 })
+    expect(configOf({ forecast: 3, set: ['forecast.curves=4'] }).forecast).toEqual({ curves: 4 })
+    expect(configOf({ forecast: 0 }).forecast).toBeNull()
+    expect(configOf({}).forecast).toBeNull()
     expect(configOf({ set: ['filters=[8,8,8,8,8]'] }).filters).toEqual([8, 8, 8, 8, 8])
   })
 

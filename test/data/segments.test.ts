@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SILENCE } from '../../src/audio/index.js'
-import { type Piece, type Segment, segmentLoader } from '../../src/data/index.js'
+import { type Piece, type Segment, segmentAt, segmentLoader } from '../../src/data/index.js'
 
 /** A piece whose codes count up, so that a segment shows where it is from. */
 function piece(samples: number, name = 'piece'): Piece {
@@ -78,6 +78,59 @@ describe('segments of one epoch', () => {
       .next()
       .codes.fill(7)
     expect(source.codes()).toEqual(piece(100).codes())
+  })
+})
+
+describe('a lead', () => {
+  const anyLead = fc.integer({ min: 1, max: 120 })
+
+  it('is the history of the piece, with silence before its beginning', () => {
+    fc.assert(
+      fc.property(anySizes, anyLength, anyLead, anySeed, (sizes, length, lead, seed) => {
+        const pieces = sizes.map((size) => piece(size))
+        const loader = segmentLoader({ pieces, length, lead, seed })
+        for (const { codes, piece: p, offset, padded } of take(loader, loader.segmentsPerEpoch)) {
+          expect(codes).toHaveLength(lead + length + 1)
+          const start = padded > 0 ? -padded : offset
+          const source = pieces[p]!.codes()
+          const expected = codes.map((_, i) => source[start - lead + i] ?? SILENCE)
+          expect(Buffer.compare(codes, expected)).toBe(0)
+        }
+      }),
+      { seed: 71, numRuns: 50 },
+    )
+  })
+
+  it('changes nothing after it, nor the order of segments', () => {
+    fc.assert(
+      fc.property(anySizes, anyLength, anyLead, anySeed, (sizes, length, lead, seed) => {
+        const options = { pieces: sizes.map((size) => piece(size)), length, seed }
+        const [plain, led] = [segmentLoader(options), segmentLoader({ ...options, lead })]
+        const count = 2 * plain.segmentsPerEpoch + 1 // into the third epoch
+        const found = take(led, count).map((s) => ({ ...s, codes: s.codes.slice(lead) }))
+        expect(found).toEqual(take(plain, count))
+        expect(led.cursor).toEqual(plain.cursor)
+      }),
+      { seed: 72, numRuns: 40 },
+    )
+  })
+
+  it('stays when the length changes', () => {
+    const loader = segmentLoader({ pieces: [piece(500)], length: 16, lead: 7, seed: 1 })
+    loader.setLength(40)
+    expect(loader.next().codes).toHaveLength(7 + 40 + 1)
+  })
+})
+
+describe('segmentAt', () => {
+  it('cuts anywhere, and is silent where the piece has nothing', () => {
+    const source = piece(6)
+    const at = (place: number) => [...segmentAt(source, place, { length: 2, lead: 3 })]
+    expect(at(3)).toEqual([0, 1, 2, 3, 4, 5])
+    expect(at(1)).toEqual([128, 128, 0, 1, 2, 3])
+    expect(at(0)).toEqual([128, 128, 128, 0, 1, 2])
+    expect(at(-2)).toEqual([128, 128, 128, 128, 128, 0])
+    expect([...segmentAt(source, 3, { length: 2, lead: 0 })]).toEqual([3, 4, 5])
   })
 })
 

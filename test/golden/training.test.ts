@@ -13,7 +13,7 @@ import { flagship } from '../../src/models/flagship-model.js'
 import type { Arrays, Stage } from '../../src/models/model.js'
 import { ADAMW, adamW, corrections } from '../../src/nn/adamw.js'
 import { engine } from '../graph/gradcheck.js'
-import { LOCAL, STREAM } from '../laws/tiny.js'
+import { FORECAST, LOCAL, STREAM } from '../laws/tiny.js'
 
 const STEPS = 10
 
@@ -34,7 +34,7 @@ async function losses(config: FlagshipConfig, stage: Stage): Promise<number[]> {
   const model = flagship(config)
   const e = await engine()
   const learner = await model.learner(e, stage)
-  const length = learner.segmentLength + 1
+  const length = learner.lead + learner.segmentLength + 1
   const codes = signal(2 * STEPS * length)
   const parameters = model.initialise(2026)
 
@@ -84,8 +84,8 @@ describe('ten losses in nats per target', () => {
       STREAM,
       { context: 240, part: 'all' },
       [
-        5.568055, 5.476479, 5.403942, 5.310793, 5.212504, 5.147526, 5.058071, 4.983168, 4.946005,
-        4.872033,
+        5.60719, 5.493874, 5.420749, 5.287495, 5.181779, 5.1304, 5.058751, 4.974261, 4.924579,
+        4.872434,
       ],
     ],
     [
@@ -93,8 +93,8 @@ describe('ten losses in nats per target', () => {
       LOCAL,
       { context: 240, part: 'all' },
       [
-        5.545841, 5.527711, 5.507231, 5.470727, 5.440627, 5.40625, 5.349623, 5.292672, 5.211774,
-        5.15177,
+        5.545841, 5.527906, 5.508093, 5.472339, 5.442647, 5.409386, 5.352889, 5.295282, 5.213744,
+        5.155928,
       ],
     ],
     [
@@ -104,6 +104,15 @@ describe('ten losses in nats per target', () => {
       [
         5.545841, 5.529742, 5.513412, 5.487999, 5.471638, 5.45146, 5.4104, 5.372601, 5.311252,
         5.266043,
+      ],
+    ],
+    [
+      'stream + local + forecast',
+      FORECAST,
+      { context: 240, part: 'all' },
+      [
+        2.840889, 2.78219, 2.859063, 2.753932, 2.728909, 2.827997, 2.781404, 2.755012, 2.793445,
+        2.67557,
       ],
     ],
     [

@@ -13,19 +13,21 @@ import {
   receptiveField,
   windowBias,
 } from '../../src/models/flagship.js'
+import { FORECAST_FEATURES, FORECAST_WIDTH } from '../../src/models/forecast.js'
 import { initialise, Parameters } from '../../src/nn/parameters.js'
 import { engine } from '../graph/gradcheck.js'
 import {
-  BOTH,
   denseGraph,
+  FORECAST,
+  FORMS,
   LOCAL,
   normals,
   randomCodes,
   randomParameters,
   STREAM,
+  samplesOf,
   stir,
   typed,
-  valuesOf,
 } from './tiny.js'
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
@@ -58,8 +60,7 @@ describe('d logits[t] / d x', () => {
   const times = [0, 1, 30, 59, 60, 100, 119, 120, ...range(180, 240).filter((t) => t % 4 === 3)]
   const feedsOf = (config: FlagshipConfig) => ({
     ...typed(randomParameters(config, 21), 'float64'),
-    x: Float64Array.from(valuesOf(codes)),
-    codes: Int32Array.from(codes),
+    ...samplesOf(codes),
   })
   /** Distances back in time that a prediction sees through its tokens. */
   const throughTokens = (t: number) =>
@@ -72,6 +73,7 @@ describe('d logits[t] / d x', () => {
     ['stream', STREAM, 'all', throughTokens],
     // its local path sees no farther than a token
     ['stream + local', LOCAL, 'all', throughTokens],
+    ['stream + local + forecast', FORECAST, 'all', throughTokens],
     ['the local path alone', LOCAL, 'local', (t: number) => range(0, Math.min(t + 1, nearest))],
   ] as const)('is zero after t and beyond what t sees: %s', async (_, config, part, seenAt) => {
     const { logits, x } = denseGraph(config, { tokens, part })
@@ -91,7 +93,23 @@ describe('d logits[t] / d x', () => {
     expect([...seen].sort((a, b) => a - b)).toEqual([...seenAt(time)])
   })
 
-  it.each(BOTH)(
+  it('and of rows of a forecast: those that the local path sees, of the newest all columns', async () => {
+    const { logits, forecast } = denseGraph(FORECAST, { tokens })
+    const of = await sensitivity(logits, forecast!, feedsOf(FORECAST))
+    const seen = new Set<number>()
+    for (const t of times) {
+      const found = nonzero(await of(t))
+      const rows = found.map((i) => Math.floor(i / FORECAST_WIDTH))
+      for (const row of rows) seen.add(t - row)
+      expect(rows.every((row) => row <= t && t - row < nearest)).toBe(true)
+      // only the newest mean and scale are where the curves are
+      const columns = found.filter((i) => i % FORECAST_WIDTH < FORECAST_FEATURES)
+      expect(columns).toEqual([t * FORECAST_WIDTH, t * FORECAST_WIDTH + 1])
+    }
+    expect([...seen].sort((a, b) => a - b)).toEqual(range(0, nearest))
+  })
+
+  it.each(FORMS)(
     'a change of samples changes only predictions after them: %s',
     async (_, config) => {
       const { logits } = denseGraph(config, { tokens })
@@ -100,12 +118,7 @@ describe('d logits[t] / d x', () => {
       const { logits: before } = await program.run(feeds)
       for (const t of [1, 60, 121, 200]) {
         const other = Uint8Array.from(codes, (code, i) => (i < t ? code : 255 - code))
-        const changed = {
-          ...feeds,
-          x: Float64Array.from(valuesOf(other)),
-          codes: Int32Array.from(other),
-        }
-        const { logits: after } = await program.run(changed)
+        const { logits: after } = await program.run({ ...feeds, ...samplesOf(other) })
         const rows = range(0, time).filter((row) =>
           before!
             .slice(row * 256, (row + 1) * 256)

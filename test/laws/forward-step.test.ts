@@ -12,23 +12,24 @@ import {
 } from '../../src/graph/index.js'
 import { contextTransformer, type FlagshipConfig, windowBias } from '../../src/models/flagship.js'
 import { buildStretch } from '../../src/models/flagship-programs.js'
+import { FORECAST_WIDTH } from '../../src/models/forecast.js'
 import { causalConv, layerNorm, linear } from '../../src/nn/layers.js'
 import { initialise, Parameters } from '../../src/nn/parameters.js'
 import { engine } from '../graph/gradcheck.js'
 import {
-  BOTH,
   type Causal,
   distance,
+  FORMS,
   normals,
   once,
   randomCodes,
   randomParameters,
   runPieces,
   STREAM,
+  samplesOf,
   splits,
   stir,
   typed,
-  valuesOf,
 } from './tiny.js'
 
 const TYPES: ['float32' | 'float64', number][] = [
@@ -87,13 +88,14 @@ describe.each(TYPES)('forward = step in %s', (dtype, tolerance) => {
     )
   })
 
-  it.each(BOTH)('for the causal layers of the flagship, %s', async (_, config) => {
+  it.each(FORMS)('for the causal layers of the flagship, %s', async (_, config) => {
     const time = 140 // more than twice the receptive field
     const parameters = typed(randomParameters(config, 3), dtype)
-    const codes = randomCodes(time, 3)
+    const { x, codes, forecast } = samplesOf(randomCodes(time, 3), dtype)
     const feeds = {
-      x: { values: typed({ x: valuesOf(codes) }, dtype).x, perSample: 1 },
-      codes: { values: Int32Array.from(codes), perSample: 1 },
+      x: { values: x, perSample: 1 },
+      codes: { values: codes, perSample: 1 },
+      forecast: { values: forecast, perSample: FORECAST_WIDTH },
     }
     const programOf = once(async (length) => {
       const { features, next } = buildStretch(config, length, 'all', dtype)

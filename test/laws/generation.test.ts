@@ -5,18 +5,18 @@ import { flagship } from '../../src/models/flagship-model.js'
 import type { Generator } from '../../src/models/model.js'
 import { engine } from '../graph/gradcheck.js'
 import {
-  BOTH,
   denseGraph,
+  FORMS,
   inputsOf,
   natsOf,
   PAPER,
   randomCodes,
   randomParameters,
   STREAM,
-  valuesOf,
+  samplesOf,
 } from './tiny.js'
 
-const ALL: [string, FlagshipConfig][] = [...BOTH, ['paper', PAPER]]
+const ALL: [string, FlagshipConfig][] = [...FORMS, ['paper', PAPER]]
 
 /** Nats of codes[from .. to] by a generator that stands before codes[from]. */
 async function generatedNats(generator: Generator, codes: Uint8Array, from: number, to: number) {
@@ -28,14 +28,21 @@ async function generatedNats(generator: Generator, codes: Uint8Array, from: numb
   return nats
 }
 
-function expectClose(found: ArrayLike<number>, expected: ArrayLike<number>): void {
+/** What float32 cannot tell of the probability of a level that lies far above all curves. */
+const BLUR = 5e-7
+
+function expectClose(
+  config: FlagshipConfig,
+  found: ArrayLike<number>,
+  expected: ArrayLike<number>,
+): void {
   expect(found.length).toBe(expected.length)
   expect(found.length).toBeGreaterThan(0)
-  const apart = Array.from(found).map((nats, i) => Math.abs(nats - expected[i]!))
-  expect(
-    apart.every((d) => d < 1e-4),
-    `apart by ${Math.max(...apart)}`,
-  ).toBe(true)
+  const apart = Array.from(found).map((nats, i) => {
+    const allowed = 1e-4 + (config.forecast ? BLUR * Math.exp(expected[i]!) : 0)
+    return Math.abs(nats - expected[i]!) / allowed
+  })
+  expect(Math.max(...apart), 'apart, in what is allowed').toBeLessThan(1)
 }
 
 async function open(config: FlagshipConfig, seed: number, context: number) {
@@ -56,7 +63,7 @@ describe.each(ALL)('within one window, %s', (_, config) => {
     const { generator, scorer } = await open(config, 91, context)
     const expected = await scorer.score(codes, context)
     await generator.prime(codes.subarray(0, 0))
-    expectClose(await generatedNats(generator, codes, 0, codes.length), expected)
+    expectClose(config, await generatedNats(generator, codes, 0, codes.length), expected)
     // the nats are those of a model that has an opinion
     expect(Math.max(...expected) - Math.min(...expected)).toBeGreaterThan(1)
     await generator.dispose()
@@ -71,7 +78,7 @@ describe.each(ALL)('within one window, %s', (_, config) => {
       await generator.prime(codes.subarray(0, prompt))
       const to = Math.min(codes.length, prompt + 25)
       const found = await generatedNats(generator, codes, prompt, to)
-      expectClose(found, expected.subarray(prompt, to))
+      expectClose(config, found, expected.subarray(prompt, to))
     }
     await generator.dispose()
     await scorer.dispose()
@@ -94,18 +101,15 @@ async function denseNats(
   const program = await (await engine()).compile({ logits })
   const inputs = new Int32Array(time)
   inputs.set(inputsOf(codes))
-  const found = await program.run({
-    ...randomParameters(config, seed),
-    x: Float32Array.from(valuesOf(inputs)),
-    codes: inputs,
-  })
+  const feeds = samplesOf(inputs, 'float32')
+  const found = await program.run({ ...randomParameters(config, seed), ...feeds })
   await program.dispose()
   return Array.from(codes.subarray(start), (code, row) =>
     natsOf(found.logits!.subarray(row * 256, (row + 1) * 256), code),
   )
 }
 
-describe.each(BOTH)('beyond one window, %s', (_, config) => {
+describe.each(FORMS)('beyond one window, %s', (_, config) => {
   const window = 3
   const context = window * config.chunk
   const codes = randomCodes(420, 93)
@@ -114,7 +118,7 @@ describe.each(BOTH)('beyond one window, %s', (_, config) => {
     const { generator } = await open(config, 93, context)
     await generator.prime(codes.subarray(0, 0))
     const found = await generatedNats(generator, codes, 0, codes.length)
-    expectClose(found, await denseNats(config, 93, codes, { start: 0, window }))
+    expectClose(config, found, await denseNats(config, 93, codes, { start: 0, window }))
     await generator.dispose()
   })
 
@@ -125,7 +129,7 @@ describe.each(BOTH)('beyond one window, %s', (_, config) => {
       const expected = await denseNats(config, 94, codes, { start, window })
       await generator.prime(codes.subarray(0, prompt))
       const found = await generatedNats(generator, codes, prompt, codes.length)
-      expectClose(found, expected.slice(prompt - start))
+      expectClose(config, found, expected.slice(prompt - start))
     }
     await generator.dispose()
   })
@@ -145,7 +149,7 @@ describe('a prompt longer than the context equals pushing it', () => {
     for (const prompt of [121, 200, 250]) {
       await generator.prime(codes.subarray(0, prompt))
       const found = await generatedNats(generator, codes, prompt, codes.length)
-      expectClose(found, pushed.slice(prompt))
+      expectClose(config, found, pushed.slice(prompt))
     }
     await generator.dispose()
   })
@@ -156,7 +160,7 @@ describe('a prompt longer than the context equals pushing it', () => {
     const { generator, scorer } = await open(PAPER, 96, context)
     await generator.prime(codes.subarray(0, 0))
     const found = await generatedNats(generator, codes, 0, codes.length)
-    expectClose(found, await scorer.score(codes, context))
+    expectClose(PAPER, found, await scorer.score(codes, context))
     await generator.dispose()
     await scorer.dispose()
   })
@@ -169,12 +173,12 @@ describe('the scorer', () => {
     const whole = await scorer.score(codes, 300)
     for (const length of [1, 59, 60, 61, 130]) {
       const nats = await scorer.score(codes.subarray(0, length), 300)
-      expectClose(nats, whole.subarray(0, length))
+      expectClose(config, nats, whole.subarray(0, length))
     }
     await scorer.dispose()
   })
 
-  it.each(BOTH)('never uses more than its context, and at least half: %s', async (_, config) => {
+  it.each(FORMS)('never uses more than its context, and at least half: %s', async (_, config) => {
     const tokens = 4
     const { scorer } = await open(config, 98, 0)
     const codes = randomCodes(7 * config.chunk, 98)
@@ -192,7 +196,7 @@ describe('the scorer', () => {
       const expected = await denseNats(config, 98, codes.subarray(0, end), options)
       const from = (first + tokens - scored) * config.chunk
       expect(from).toBe(at)
-      expectClose(found.subarray(from, end), expected.slice(from - start))
+      expectClose(config, found.subarray(from, end), expected.slice(from - start))
       at = end
     }
     expect(at).toBe(codes.length)

@@ -1,7 +1,15 @@
 /** E1 and E2: the dense forms equal the paper's computation on raw chunks and windows. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { constant, Graph, input, reshape, sizeOf, slice } from '../../src/graph/index.js'
+import {
+  constant,
+  Graph,
+  input,
+  reshape,
+  sizeOf,
+  slice,
+  type Tensor,
+} from '../../src/graph/index.js'
 import {
   contextTransformer,
   encode,
@@ -15,20 +23,26 @@ import {
   windowBias,
 } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
-import { buildBlock, buildStretch, zeros } from '../../src/models/flagship-programs.js'
+import {
+  buildBlock,
+  buildStretch,
+  forecastInput,
+  zeros,
+} from '../../src/models/flagship-programs.js'
+import { FORECAST_WIDTH } from '../../src/models/forecast.js'
 import { initialise, Parameters } from '../../src/nn/parameters.js'
 import { engine } from '../graph/gradcheck.js'
 import {
-  BOTH,
   distance,
+  FORMS,
   natsOf,
   normals,
   PAPER,
   randomCodes,
   randomParameters,
+  samplesOf,
   stir,
   typed,
-  valuesOf,
 } from './tiny.js'
 
 /** Latents of chunks that end at t = first .. time - 1: slid as one stack, and chunk by chunk. */
@@ -107,29 +121,33 @@ describe('E1: the encoder slid along a waveform is one causal dilated stack', ()
 })
 
 describe('E2: dense tokens are windows', () => {
-  it.each(BOTH)(
+  it.each(FORMS)(
     '%s: every logit equals that of the plain module on the window',
     async (_, config) => {
       const { chunk, width, levels } = config
       const tokens = 3
       // one chunk of history, so that even the oldest token of a window is a whole chunk
       const time = (tokens + 1) * chunk
-      const codes = randomCodes(time, 83)
-      const x = Float32Array.from(valuesOf(codes))
-      const parameters = randomParameters(config, 83)
+      const samples = samplesOf(randomCodes(time, 83))
+      const { x, codes, forecast } = samples
+      const parameters = typed(randomParameters(config, 83), 'float64')
       const e = await engine()
 
-      const { features, states } = buildStretch(config, time, 'all')
+      const { features, states } = buildStretch(config, time, 'all', 'float64')
       const stretch = await e.compile(features)
-      const fed = { ...parameters, ...zeros(states), x, codes: Int32Array.from(codes) }
-      const { z, s } = await stretch.run(fed)
-      const block = buildBlock(config, { tokens, phases: chunk }, 'all')
+      const { z, s } = await stretch.run({
+        ...parameters,
+        ...typed(zeros(states), 'float64'),
+        ...samples,
+      })
+      const block = buildBlock(config, { tokens, phases: chunk }, 'all', 'float64')
       const dense = await e.compile({ nats: block.nats, logits: block.nats.inputs[0]! })
       const targets = Int32Array.from(randomCodes(tokens * chunk, 84))
       const found = await dense.run({
         ...parameters,
         z: z!.slice(chunk * width),
         ...(s && { s: s.slice(chunk * config.local!.skip) }),
+        forecast: forecast.slice(chunk * FORECAST_WIDTH),
         targets,
       })
 
@@ -143,12 +161,13 @@ describe('E2: dense tokens are windows', () => {
             ...parameters,
             chunks: x.slice(end - seen * chunk, end),
             newest: x.slice(end - chunk, end),
-            codes: Int32Array.from(codes.subarray(end - chunk, end)),
+            codes: codes.slice(end - chunk, end),
+            forecast: forecast.slice((end - chunk) * FORECAST_WIDTH, end * FORECAST_WIDTH),
           })
           const mine = found.logits!.slice(row * levels, (row + 1) * levels)
-          expect(distance(mine, logits!)).toBeLessThan(1e-4)
+          expect(distance(mine, logits!)).toBeLessThan(1e-9)
           const nats = natsOf(logits!, targets[row]!)
-          expect(Math.abs(found.nats![row]! - nats)).toBeLessThan(1e-4)
+          expect(Math.abs(found.nats![row]! - nats)).toBeLessThan(1e-9)
         }
         await plain.dispose()
       }
@@ -178,17 +197,19 @@ describe('E2: dense tokens are windows', () => {
 /** The model on one window of raw samples: chunks to tokens, tokens to the newest one, to logits. */
 function plainWindow(config: FlagshipConfig, tokens: number) {
   const { chunk, width, local } = config
-  const p = new Parameters(new Graph())
+  const p = new Parameters(new Graph('float64'))
   const chunks = input(p.graph, 'chunks', [tokens, 1, chunk])
   const z = reshape(encodeChunks(p, config, chunks), [1, tokens, width])
   const { h } = contextTransformer(p, config, z, windowBias(p, config, tokens, tokens))
   const newest = reshape(slice(h, 1, tokens - 1, tokens), [1, width])
-  if (!local) return head(p, config, newest, undefined)
+  if (!local) return head(p, config, { h: newest })
   const states = localLayers(local).map(({ stateShape }) =>
     constant(p.graph, Array(sizeOf(stateShape)).fill(0), stateShape),
   )
   const x = input(p.graph, 'newest', [1, 1, chunk])
   const codes = input(p.graph, 'codes', [chunk], 'int32')
-  const { s } = localFeatures(p, { ...config, local }, codes, x, states)
-  return head(p, config, newest, slice(s, 0, chunk - 1, chunk))
+  const forecast = forecastInput(p, config, [chunk])
+  const { s } = localFeatures(p, { ...config, local }, codes, x, states, forecast)
+  const last = (rows: Tensor) => slice(rows, 0, chunk - 1, chunk)
+  return head(p, config, { h: newest, s: last(s), forecast: forecast && last(forecast) })
 }

@@ -1,7 +1,9 @@
 /** Sizes of the presets, against those of the paper and counted by hand. */
 import { describe, expect, it } from 'vitest'
+import { UsageError } from '../../src/base/errors.js'
 import { modelOf } from '../../src/cli/model-options.js'
 import { sizeOf } from '../../src/graph/index.js'
+import { FORECAST_FEATURES, FORECAST_WIDTH } from '../../src/models/forecast.js'
 import {
   encoderGeometry,
   type FlagshipConfig,
@@ -48,16 +50,17 @@ describe('parameters', () => {
     expect(openModel('flagship', flagshipPresets.paper).size).toBe(3_108_768)
   })
 
-  it('of stream are the same, with a number per head and distance and a last norm', () => {
+  it('of stream are the same, with a number per head and distance, a first and a last norm', () => {
     const paper = sizes(flagshipPresets.paper)
     const stream = sizes(flagshipPresets.stream)
     const distances = BUCKETS * 8
     for (const layer of ['context.0', 'context.1', 'context.2']) {
       expect(stream[layer]! - paper[layer]!).toBe(distances)
     }
+    expect(stream['context.input']).toBe(2 * 128)
     expect(stream['context.norm']).toBe(2 * 128)
     const { size } = openModel('flagship', flagshipPresets.stream)
-    expect(size).toBe(3_108_768 + 3 * distances + 2 * 128)
+    expect(size).toBe(3_108_768 + 3 * distances + 4 * 128)
   })
 })
 
@@ -70,8 +73,9 @@ function localSize(c: number, skip: number, hidden: number): number {
   return input + gates + residuals + out + skip * hidden
 }
 
+const audio = { sampleRate: 16_000, quantizer: 'mu-law' } as const
+
 describe('--local', () => {
-  const audio = { sampleRate: 16_000, quantizer: 'mu-law' } as const
   const without = openModel('flagship', flagshipPresets.stream).size
 
   it.each([
@@ -94,12 +98,39 @@ describe('--local', () => {
 
   it('is for the stream form only, and the error says so', () => {
     const config = { ...flagshipPresets.paper, local: localPath(8) }
-    expect(() => openModel('flagship', config)).toThrow(/no local path/)
+    expect(() => openModel('flagship', config)).toThrow(/neither local path nor forecast/)
   })
 
   it('sees 2047 samples', () => {
     const { dilations } = localPath(1)
     expect(1 + dilations.reduce((sum, d) => sum + d, 0)).toBe(2047)
+  })
+})
+
+describe('--forecast', () => {
+  const sizeWith = (flags: Parameters<typeof modelOf>[0]) =>
+    modelOf({ preset: 'stream', ...flags }, 128_000, audio).size
+  const features = FORECAST_WIDTH - FORECAST_FEATURES
+
+  it.each([1, 2, 5])('%i adds three numbers per curve to the head', (forecast) => {
+    const numbers = 3 * forecast
+    const added = 1024 * numbers + numbers + features * numbers
+    expect(sizeWith({ forecast }) - sizeWith({})).toBe(added)
+    // and what reads the features to the local path, where there is one
+    expect(sizeWith({ forecast, local: 8 }) - sizeWith({ local: 8 })).toBe(added + 8 * features)
+    const { config } = modelOf({ preset: 'stream', forecast }, 128_000, audio)
+    expect(config).toMatchObject({ forecast: { curves: forecast } })
+  })
+
+  it('0 adds nothing', () => {
+    expect(sizeWith({ forecast: 0 })).toBe(sizeWith({}))
+  })
+
+  it('is for the stream form only, and the error says so', () => {
+    const paper = () => modelOf({ preset: 'paper', forecast: 2 }, 128_000, audio)
+    expect(paper).toThrow(UsageError)
+    expect(paper).toThrow(/neither local path nor forecast/)
+    expect(modelOf({ preset: 'paper', forecast: 0 }, 128_000, audio).size).toBe(3_108_768)
   })
 })
 

@@ -24,6 +24,8 @@ import {
   windowBias,
 } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
+import { forecastInput } from '../../src/models/flagship-programs.js'
+import { FORECAST_WIDTH, Forecaster } from '../../src/models/forecast.js'
 import type { Arrays } from '../../src/models/model.js'
 import type { CausalLayer } from '../../src/nn/layers.js'
 import { Parameters } from '../../src/nn/parameters.js'
@@ -44,6 +46,7 @@ export const STREAM: FlagshipConfig = {
   hidden: 9,
   levels: 256,
   local: null,
+  forecast: null,
   audio: { sampleRate: 16_000, quantizer: 'mu-law' },
   dropout: { encoder: 0, attention: 0, feedForward: 0, head: 0, token: 0 },
 }
@@ -54,11 +57,16 @@ export const LOCAL: FlagshipConfig = {
   local: { channels: 3, dilations: [1, 2, 4, 1, 3], skip: 8 },
 }
 
+/** The same with a forecast, around which the head shapes two curves. */
+export const FORECAST: FlagshipConfig = { ...LOCAL, forecast: { curves: 2 } }
+
 export const PAPER: FlagshipConfig = { ...STREAM, form: 'paper' }
 
-export const BOTH: [string, FlagshipConfig][] = [
+/** The forms in which every sample is a target. */
+export const FORMS: [string, FlagshipConfig][] = [
   ['stream', STREAM],
   ['stream + local', LOCAL],
+  ['stream + local + forecast', FORECAST],
 ]
 
 /** Value of every code. */
@@ -105,6 +113,35 @@ export function randomCodes(length: number, seed: number): Uint8Array {
     level = Math.max(0, Math.min(255, level + Math.round(25 * random.normal())))
     return level
   })
+}
+
+/** Codes of two tones under a little noise: what a forecast was made for. */
+export function tonalCodes(length: number, seed: number): Uint8Array {
+  const random = new Random(seed, 6)
+  const wave = Float32Array.from(
+    { length },
+    (_, t) => 0.3 * Math.sin(0.11 * t + seed) + 0.1 * Math.sin(0.47 * t) + 0.03 * random.normal(),
+  )
+  return quantizer('mu-law').encode(wave)
+}
+
+/** Rows of the forecast after each of `codes`, which come after `lead`. */
+export function forecastOf(codes: ArrayLike<number>, lead: ArrayLike<number> = []): Float32Array {
+  const rows = new Float32Array(codes.length * FORECAST_WIDTH)
+  const forecaster = new Forecaster(VALUES)
+  forecaster.run(lead)
+  forecaster.run(codes, rows)
+  return rows
+}
+
+/** What any form is fed of a recording, whose first codes, `lead`, only the forecast knows. */
+export function samplesOf(
+  codes: ArrayLike<number>,
+  dtype: 'float32' | 'float64' = 'float64',
+  lead: ArrayLike<number> = [],
+) {
+  const { x, forecast } = typed({ x: valuesOf(codes), forecast: forecastOf(codes, lead) }, dtype)
+  return { x, codes: Int32Array.from(codes), forecast }
 }
 
 /** The largest difference of two arrays, relative to the largest number of `expected`. */
@@ -223,8 +260,8 @@ export interface DenseOptions {
 }
 
 /**
- * The whole dense flagship as ONE graph, of which the programs of src/models are pieces: samples
- * `x` [1, 1, before + tokens chunk] and `codes` to logits [tokens chunk, levels] in order of time.
+ * The whole dense flagship as ONE graph, of which the programs of src/models are pieces: what
+ * `samplesOf` gives of before + tokens chunk codes to logits [tokens chunk, levels] in order of time.
  */
 export function denseGraph(config: FlagshipConfig, options: DenseOptions) {
   const { tokens, before = 0, window = tokens, part = 'all', dtype = 'float64' } = options
@@ -235,6 +272,7 @@ export function denseGraph(config: FlagshipConfig, options: DenseOptions) {
   const p = new Parameters(graph)
   const x = input(graph, 'x', [1, 1, time])
   const codes = input(graph, 'codes', [time], 'int32')
+  const forecast = forecastInput(p, config, [time])
   const zeros = (layers: readonly CausalLayer[]) =>
     layers.map(({ stateShape }) => constant(graph, Array(sizeOf(stateShape)).fill(0), stateShape))
 
@@ -249,9 +287,11 @@ export function denseGraph(config: FlagshipConfig, options: DenseOptions) {
   let s: Tensor | undefined
   if (local) {
     const states = zeros(localLayers(local))
-    s = slice(localFeatures(p, { ...config, local }, codes, x, states).s, 0, before, time)
+    const found = localFeatures(p, { ...config, local }, codes, x, states, forecast)
+    s = slice(found.s, 0, before, time)
   }
-  return { graph, p, x, codes, logits: head(p, config, h, s), targets }
+  const heard = { h, s, forecast: forecast && slice(forecast, 0, before, time) }
+  return { graph, p, x, forecast, logits: head(p, config, heard), targets }
 }
 
 /** What a model is fed to predict `codes`: the sample before each, silence before the first. */

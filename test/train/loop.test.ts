@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { SILENCE } from '../../src/audio/index.js'
 import { Engine } from '../../src/engine/index.js'
 import type { Learner, Model } from '../../src/models/model.js'
 import { heldOutSegments } from '../../src/train/held-out.js'
@@ -112,6 +113,45 @@ describe('trainLoop', () => {
     expect(smooth.model.last).not.toEqual(plain.model.last)
   })
 
+  it('trains more slowly what its name says', async () => {
+    await trainLoop(toyOptions(engine, run, { minutes: 0 }))
+    const slow = join(root, 'slow')
+    const recipe = toyRecipe({ rates: { las: 0.5, l: 3 } })
+    await trainLoop(toyOptions(engine, slow, { recipe, minutes: 0 }))
+    const [usual, found] = [loadCheckpoint(run).model, loadCheckpoint(slow).model]
+    expect(found.bias).toEqual(usual.bias)
+    expect(found.last).not.toEqual(usual.last)
+    expect(loadCheckpoint(slow).state).toMatchObject({ recipe: { rates: { las: 0.5, l: 3 } } })
+  })
+
+  it('asks its learner for scores, of whom history comes first', async () => {
+    const [lead, lengths] = [40, { learn: new Set<number>(), score: new Set<number>() }]
+    const toy = toyModel()
+    const model: Model = {
+      ...toy,
+      async learner(...given) {
+        const learner = await toy.learner(...given)
+        const heard = (what: 'learn' | 'score') => (segments: readonly Uint8Array[]) =>
+          segments.map((segment) => {
+            lengths[what].add(segment.length - learner.segmentLength)
+            return segment.subarray(lead)
+          })
+        return {
+          ...learner,
+          lead,
+          learn: (p, segments, seed) => learner.learn(p, heard('learn')(segments), seed),
+          score: (p, segments) => learner.score(p, heard('score')(segments)),
+        }
+      },
+    }
+    await trainLoop(toyOptions(engine, run, { model }))
+    expect(lengths).toEqual({ learn: new Set([lead + 1]), score: new Set([lead + 1]) })
+    // what only prepares the learner changes nothing that it learns from
+    const without = join(root, 'without')
+    await trainLoop(toyOptions(engine, without))
+    expect(loadCheckpoint(run).model).toEqual(loadCheckpoint(without).model)
+  })
+
   it('starts from given weights', async () => {
     await trainLoop(toyOptions(engine, run))
     const { folder, model } = loadModelFolder(run)
@@ -174,16 +214,30 @@ function spoiled(
 }
 
 describe('heldOutSegments', () => {
+  const size = { segmentLength: 64, lead: 0 }
+
   it('gives the same segments for the same seed, spread over all pieces', () => {
     const pieces = toyPieces(3, 'valid')
-    const segments = heldOutSegments(pieces, 64, 30, 7)
-    expect(segments).toEqual(heldOutSegments(pieces, 64, 30, 7))
-    expect(segments).not.toEqual(heldOutSegments(pieces, 64, 30, 8))
+    const segments = heldOutSegments(pieces, size, 30, 7)
+    expect(segments).toEqual(heldOutSegments(pieces, size, 30, 7))
+    expect(segments).not.toEqual(heldOutSegments(pieces, size, 30, 8))
     expect(segments.every((segment) => segment.length === 65)).toBe(true)
   })
 
+  it('puts history in front of the same segments where a learner wants it', () => {
+    const pieces = toyPieces(3, 'valid')
+    const segments = heldOutSegments(pieces, { ...size, lead: 500 }, 30, 7)
+    expect(segments.map((segment) => segment.slice(500))).toEqual(
+      heldOutSegments(pieces, size, 30, 7),
+    )
+    // that of pieces which nothing precedes begins with silence
+    expect(segments.some(([first]) => first === SILENCE)).toBe(true)
+    expect(segments.some(([first]) => first !== SILENCE)).toBe(true)
+  })
+
   it('gives none where every piece is too short', () => {
-    expect(heldOutSegments(toyPieces(2, 'valid'), 5000, 4, 0)).toEqual([])
-    expect(heldOutSegments([], 5, 4, 0)).toEqual([])
+    const long = { segmentLength: 5000, lead: 0 }
+    expect(heldOutSegments(toyPieces(2, 'valid'), long, 4, 0)).toEqual([])
+    expect(heldOutSegments([], { segmentLength: 5, lead: 100 }, 4, 0)).toEqual([])
   })
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/random.js'
 import { Engine } from '../../src/engine/index.js'
+import type { Model } from '../../src/models/model.js'
 import {
   ContradictionError,
   DamagedCheckpointError,
@@ -84,9 +85,32 @@ describe('a run that goes on', { timeout: 300_000 }, () => {
 
   it('ends as if it had never been interrupted', async () => {
     expect(await runChild('SIGINT', 10)).toBe(130)
-    const steps = lasting(run).length
-    expect(loadCheckpoint(run).state).toMatchObject({ step: steps })
+    const { step, unscored } = loadCheckpoint(run).state as { step: number; unscored: unknown }
+    // a step whose scoring was interrupted is told when it is done
+    expect(lasting(run).length).toBe(unscored ? step - 1 : step)
     expect(await runChild()).toBe(0)
+    expectSameAsWhole()
+  })
+
+  it('ends as if it had never been interrupted while it was scored', async () => {
+    const stop = new AbortController()
+    const toy = toyModel()
+    const model: Model = {
+      ...toy,
+      async learner(...given) {
+        const learner = await toy.learner(...given)
+        return {
+          ...learner,
+          score: (...asked) => {
+            stop.abort()
+            return learner.score(...asked)
+          },
+        }
+      },
+    }
+    const { reason } = await trainLoop(toyOptions(engine, run, { model, signal: stop.signal }))
+    expect(reason).toBe('stopped')
+    await trainLoop(toyOptions(engine, run, { resume: true }))
     expectSameAsWhole()
   })
 

@@ -60,9 +60,11 @@ async function toyLearner(engine: Engine, { context, part }: Stage): Promise<Lea
   const program = await engine.compile({ loss, ...Object.fromEntries(outputs) })
   return {
     segmentLength: context,
+    lead: 0,
     segmentsPerStep: (wanted) => Math.max(1, Math.round(wanted / context)),
     macsPerTarget: 2 * LEVELS,
     learn: (parameters, segments) => learn(program, parameters, segments, context),
+    score: (parameters, segments) => learn(program, parameters, segments, context),
     dispose: () => program.dispose(),
   }
 }
@@ -120,6 +122,7 @@ export function toyRecipe(change: Partial<Recipe> = {}): Recipe {
     stages,
     targetsPerStep: 128,
     learningRate,
+    rates: {},
     weightDecay: 0.01,
     clip: 1,
     average: 0,
