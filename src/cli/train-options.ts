@@ -55,6 +55,12 @@ function parseStage(text: string): TrainStage | undefined {
   return { context, part: local ? 'local' : 'all', targets }
 }
 
+/** `4GB`, `512M`: bytes. */
+const memory = z
+  .string()
+  .transform((text) => text.replace(/B$/, ''))
+  .pipe(number('--memory', 'bytes, such as 4GB or 800MB', { above: 0 }))
+
 /** `encoder=0.1,context=0.5`: prefixes of parameter names and factors of their learning rate. */
 const rates = z.string().transform((text, context): Record<string, number> => {
   const pairs = text.split(',').map((pair) => pair.split('='))
@@ -85,6 +91,7 @@ const flags = z.object({
   targets: count('--targets').optional(),
   curriculum: curriculum.optional(),
   targetsPerStep: count('--targets-per-step').optional(),
+  memory: memory.optional(),
   lr: number('--lr', 'a number above 0, such as 1e-3', { above: 0 }).optional(),
   rate: rates.optional(),
   schedule: schedule.optional(),

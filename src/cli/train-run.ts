@@ -1,3 +1,4 @@
+import { freemem } from 'node:os'
 import { UsageError } from '../base/errors.js'
 import { type Dataset, openDataset } from '../data/index.js'
 import { openModel } from '../models/index.js'
@@ -65,10 +66,14 @@ export function newRun(flags: TrainFlags, version: string): PlannedRun {
     })
   }
   const dataset = openDataset(flags.data)
-  const options = { data: flags.data, ...lastingFlags(flags) }
-  const file: RunFile = { version: 1, longwave: version, options, ...plan(flags, dataset) }
+  // remembered, so that a run that goes on is cut as it was
+  const full = { ...flags, memory: flags.memory ?? halfOfFree() }
+  const options = { data: flags.data, ...lastingFlags(full) }
+  const file: RunFile = { version: 1, longwave: version, options, ...plan(full, dataset) }
   return { file, data: flags.data, dataset }
 }
+
+const halfOfFree = () => Math.round(freemem() / 2 / 1e8) * 1e8
 
 /** The model and the recipe that flags ask for. */
 function plan(flags: TrainFlags, dataset: Dataset): Pick<RunFile, 'model' | 'recipe'> {
@@ -99,6 +104,7 @@ function recipeOf(
     seed: flags.seed ?? 0,
     stages,
     targetsPerStep: flags.targetsPerStep ?? defaults.targetsPerStep,
+    memory: flags.memory ?? Number.MAX_SAFE_INTEGER,
     learningRate: {
       peak: flags.lr ?? defaults.lr,
       warmup: flags.warmup ?? defaults.warmup * total,
@@ -160,6 +166,11 @@ export function describeRun({ file, data, dataset }: PlannedRun): string {
     ['config', JSON.stringify(model.config)],
     ['stages', `${stages.join(', ')} (context:targets)`],
     ['step', `about ${formatCount(recipe.targetsPerStep)} targets`],
+    ['memory', `${(recipe.memory / 1e9).toFixed(1)} GB allowed`],
+    ...recipe.stages.map(({ context, part }): [string, string] => [
+      '',
+      `${formatCount(context)}: ${model.plan({ context, part, memory: recipe.memory })}`,
+    ]),
     [
       'rate',
       `${peak}, warm-up ${formatCount(warmup)} targets, then ${JSON.stringify(schedule)}; ` +

@@ -29,6 +29,10 @@ export function trainCommand(version: string): Command {
     .option('--targets <count>', 'targets to see (default: 10e6)')
     .option('--curriculum <list>', 'stages [local@]CONTEXT:TARGETS,... in place of the two above')
     .option('--targets-per-step <count>', 'about as many per update (default: 16000)')
+    .option(
+      '--memory <bytes>',
+      'about what a step may take, such as 4GB (default: half of what is free)',
+    )
     .option('--lr <rate>', 'highest learning rate (default: 1e-3)')
     .option('--rate <list>', 'factors of the rate by name, e.g. encoder=0.1 (default: none)')
     .option(

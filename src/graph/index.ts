@@ -1,5 +1,6 @@
 export { countMacs } from './cost.js'
 export { GradientError, gradients } from './gradients.js'
+export { peakBytes } from './memory.js'
 export { describeTensor, lower, type OnnxProgram } from './onnx.js'
 export { apply, type Op } from './op.js'
 export { conv1d } from './ops/conv.js'

@@ -1,6 +1,6 @@
 import { SILENCE } from '../audio/quantize.js'
 import type { Engine, Program } from '../engine/index.js'
-import { add, concat, Graph, input, reshape, type Tensor, transpose } from '../graph/index.js'
+import { concat, Graph, input, reshape, type Tensor, transpose } from '../graph/index.js'
 import { Parameters } from '../nn/parameters.js'
 import {
   contextTransformer,
@@ -12,7 +12,6 @@ import {
   localLayers,
   receptiveField,
   stateInputs,
-  windowBias,
   windowTransformer,
 } from './flagship.js'
 import { divisorUpTo, ROWS, STRETCH } from './flagship-layout.js'
@@ -65,9 +64,7 @@ function buildStep(config: FlagshipConfig, keys: number) {
     next['new.0'] = z
     h = windowTransformer(p, config, keys > 1 ? concat([caches[0]!, z], 1) : z, mask)
   } else {
-    const bias = windowBias(p, config, 1, keys)
-    const masked = (layer: number) => add(bias(layer), mask)
-    const found = contextTransformer(p, config, z, masked, keys > 1 ? caches : undefined)
+    const found = contextTransformer(p, config, z, { caches: keys > 1 ? caches : undefined, mask })
     for (const [i, layerInput] of found.inputs.entries()) next[`new.${i}`] = layerInput
     h = reshape(found.h, [1, config.width])
   }
@@ -87,8 +84,7 @@ function buildCaches(config: FlagshipConfig, tokens: number, phases: number): Na
   const z = input(graph, 'z', [tokens, phases, config.width])
   const byPhase = transpose(z, [1, 0, 2])
   if (config.form === 'paper') return { 'cache.0': byPhase }
-  const bias = windowBias(p, config, tokens, tokens)
-  const { inputs } = contextTransformer(p, config, byPhase, bias)
+  const { inputs } = contextTransformer(p, config, byPhase)
   return Object.fromEntries(inputs.map((tensor, i) => [`cache.${i}`, tensor]))
 }
 

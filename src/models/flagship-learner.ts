@@ -1,17 +1,9 @@
 import type { Engine, Program, Values } from '../engine/index.js'
 import { sizeOf, sum } from '../graph/index.js'
 import type { FlagshipConfig } from './flagship.js'
-import { copyPhases, cut, part, samplesOf } from './flagship-layout.js'
-import {
-  type Block,
-  buildBlock,
-  buildStretch,
-  differentiateBlock,
-  differentiateStretch,
-  type Part,
-  type Stretch,
-  zeros,
-} from './flagship-programs.js'
+import { type Cut, copyPhases, part, samplesOf } from './flagship-layout.js'
+import { planStep, type StepMemory, type StepPlan } from './flagship-memory.js'
+import { buildBlock, type Part, zeros } from './flagship-programs.js'
 import { FORECAST_LEAD, FORECAST_WIDTH, Forecaster } from './forecast.js'
 import type { Arrays, Learner, Lesson, Score } from './model.js'
 
@@ -22,12 +14,26 @@ function addTo(into: Arrays, grads: Readonly<Record<string, Values>>): void {
   }
 }
 
-/** The dense recipe: every sample of a segment is a target, every weight is used once for each. */
+export interface DenseOptions {
+  /** Samples of history of the longest-sighted target. */
+  context: number
+  part: Part
+  /** Value of every code. */
+  values: Float32Array
+  /** Bytes that a step may take, about; no bound by default. */
+  memory?: number
+}
+
+/**
+ * The dense recipe: every sample of a segment is a target, every weight is used once for each. Memory
+ * depends on the cut, not on the context, but for what the stretches hand to the blocks.
+ */
 export class DenseLearner implements Learner {
   readonly segmentLength: number
   readonly lead: number
   readonly macsPerTarget: number
-  readonly #cut: ReturnType<typeof cut>
+  readonly memory: StepMemory
+  readonly #cut: Cut
   /** Programs, and the arrays that their outputs are written to. */
   readonly #forward: Program
   readonly #block: Program
@@ -37,58 +43,53 @@ export class DenseLearner implements Learner {
   readonly #compileLossOnly: () => Promise<Program>
   readonly #blockOut: Arrays
   readonly #backwardOut: Arrays
-  /** Value of every code. */
   readonly #values: Float32Array
   readonly #gradients: Arrays = {}
-  /**
-   * Features of the whole segment [segment, width] and their gradients, as `z`, `s`, `d.z`, `d.s`; and
-   * its `forecast`, if the model has one.
-   */
-  readonly #segment: Arrays = {}
-  /** The same of one block. */
+  /** Features of the whole segment [segment, width], `z` and `s`; their gradients take their place. */
+  readonly #features: Arrays = {}
+  /** [segment, FORECAST_WIDTH], if the model has a forecast. */
+  readonly #forecast: Float32Array | undefined
+  /** What a block is fed of these, and the gradients `d.z` and `d.s` that it gives. */
   readonly #rows: Arrays = {}
-  /** Per stretch: the maps and the states before it, that its backward program needs. */
-  readonly #kept: Arrays[] = []
+  /** What the causal layers remember before each stretch. */
+  readonly #starts: Arrays[]
+  /** Maps of every stretch; or of one, made again for the backward pass, and `#spare` for the rest. */
+  readonly #maps: Arrays[]
+  readonly #spare: Arrays | undefined
 
   static async open(
     engine: Engine,
     config: FlagshipConfig,
-    { context, part, values }: { context: number; part: Part; values: Float32Array },
+    { context, part, values, memory }: DenseOptions,
   ): Promise<DenseLearner> {
-    const sizes = cut(config, context)
-    const stretch = buildStretch(config, sizes.time, part)
-    const block = buildBlock(config, sizes, part)
-    const backward = differentiateStretch(stretch)
-    const lossAndBack = differentiateBlock(block)
+    const plan = planStep(config, { context, part, ...(memory !== undefined && { memory }) })
+    const { stretch, sizes } = plan
     const { features, next, maps } = stretch
     const programs = [
       await engine.compile({ ...features, ...next, ...maps }),
-      await engine.compile(lossAndBack),
-      await engine.compile(backward, maps),
+      await engine.compile(plan.lossAndBack),
+      await engine.compile(plan.backward, maps),
     ] as const
-    const arrays = [zeros(lossAndBack), zeros(backward)] as const
-    const widths = config.forecast ? { forecast: FORECAST_WIDTH } : {}
     const lossOnly = () => engine.compile({ nats: sum(buildBlock(config, sizes, part).nats) })
-    return new DenseLearner(sizes, stretch, block, programs, arrays, values, widths, lossOnly)
+    return new DenseLearner(plan, programs, values, config.forecast !== null, lossOnly)
   }
 
   private constructor(
-    sizes: ReturnType<typeof cut>,
-    stretch: Stretch,
-    block: Block,
+    { sizes, stretch, block, backward, lossAndBack, keepsMaps, memory }: StepPlan,
     programs: readonly [Program, Program, Program],
-    outputs: readonly [Arrays, Arrays],
     values: Float32Array,
-    given: Readonly<Record<string, number>>,
+    hasForecast: boolean,
     compileLossOnly: () => Promise<Program>,
   ) {
     const { segment, time, tokens, phases } = sizes
     this.segmentLength = segment
-    this.lead = given.forecast ? FORECAST_LEAD : 0
+    this.lead = hasForecast ? FORECAST_LEAD : 0
     this.macsPerTarget = stretch.macs / time + block.macs / (tokens * phases)
+    this.memory = memory
     this.#cut = sizes
     ;[this.#forward, this.#block, this.#backward] = programs
-    ;[this.#blockOut, this.#backwardOut] = outputs
+    this.#blockOut = zeros(lossAndBack)
+    this.#backwardOut = zeros(backward)
     this.#values = values
     this.#compileLossOnly = compileLossOnly
     for (const { p } of [stretch, block]) {
@@ -96,20 +97,21 @@ export class DenseLearner implements Learner {
         this.#gradients[name] = new Float32Array(sizeOf(shape))
       }
     }
-    for (const [name, tensor] of Object.entries(stretch.features)) {
-      const width = tensor.shape[1]!
+    for (const [name, { shape }] of Object.entries(stretch.features)) {
+      const width = shape[1]!
+      this.#features[name] = new Float32Array(segment * width)
       for (const key of [name, `d.${name}`]) {
-        this.#segment[key] = new Float32Array(segment * width)
         this.#rows[key] = new Float32Array(tokens * phases * width)
       }
     }
-    for (const [name, width] of Object.entries(given)) {
-      this.#segment[name] = new Float32Array(segment * width)
-      this.#rows[name] = new Float32Array(tokens * phases * width)
+    if (hasForecast) {
+      this.#forecast = new Float32Array(segment * FORECAST_WIDTH)
+      this.#rows.forecast = new Float32Array(tokens * phases * FORECAST_WIDTH)
     }
-    for (let i = 0; i < segment / time; i++) {
-      this.#kept.push({ ...zeros(stretch.maps), ...zeros(stretch.states) })
-    }
+    const stretches = segment / time
+    this.#starts = Array.from({ length: stretches }, () => zeros(stretch.states))
+    this.#maps = Array.from({ length: keepsMaps ? stretches : 1 }, () => zeros(stretch.maps))
+    if (!keepsMaps) this.#spare = zeros({ ...stretch.features, ...stretch.next })
   }
 
   segmentsPerStep(targets: number): number {
@@ -145,35 +147,26 @@ export class DenseLearner implements Learner {
 
   /** Inputs and targets of a segment; its forecast is made. */
   #prepare(codes: Uint8Array): { inputs: Int32Array; wanted: Int32Array } {
-    this.#runForecast(codes)
+    if (this.#forecast) {
+      const forecaster = new Forecaster(this.#values)
+      forecaster.run(codes.subarray(0, this.lead))
+      forecaster.run(codes.subarray(this.lead, -1), this.#forecast)
+    }
     return {
       inputs: Int32Array.from(codes.subarray(this.lead, -1)),
       wanted: Int32Array.from(codes.subarray(this.lead + 1)),
     }
   }
 
-  #runForecast(codes: Uint8Array): void {
-    if (!this.#segment.forecast) return
-    const forecaster = new Forecaster(this.#values)
-    forecaster.run(codes.subarray(0, this.lead))
-    forecaster.run(codes.subarray(this.lead, -1), this.#segment.forecast)
-  }
-
   /** Samples to features, stretch after stretch; every stretch starts where the last one ended. */
   async #runForward(parameters: Arrays, codes: Int32Array): Promise<void> {
-    const count = this.#kept.length
-    for (const [i, kept] of this.#kept.entries()) {
-      const into: Arrays = { ...kept }
-      for (const name of ['z', 's']) {
-        if (this.#segment[name]) into[name] = part(this.#segment[name], i, count)
+    for (const array of Object.values(this.#starts[0]!)) array.fill(0)
+    for (const [i, start] of this.#starts.entries()) {
+      const into: Arrays = { ...this.#mapsOf(i), ...this.#part(this.#features, i) }
+      for (const [name, array] of Object.entries(this.#starts[i + 1] ?? {})) {
+        into[name.replace('state.', 'next.')] = array
       }
-      for (const name of Object.keys(kept)) {
-        if (!name.startsWith('state.')) continue
-        if (i === 0) kept[name]!.fill(0)
-        const after = this.#kept[i + 1]?.[name]
-        if (after) into[name.replace('state.', 'next.')] = after
-      }
-      await this.#forward.run({ ...parameters, ...kept, ...this.#inputs(codes, i) }, into)
+      await this.#forward.run({ ...parameters, ...start, ...this.#inputs(codes, i) }, into)
     }
   }
 
@@ -185,9 +178,9 @@ export class DenseLearner implements Learner {
       const found = await this.#block.run(feeds, { ...this.#blockOut, ...this.#rows })
       nats += found.nats![0]!
       addTo(this.#gradients, found)
-      for (const name of Object.keys(this.#segment)) {
-        if (!name.startsWith('d.')) continue
-        copyPhases('scatter', this.#segment[name]!, this.#rows[name]!, where)
+      // no other block reads these rows
+      for (const [name, whole] of Object.entries(this.#features)) {
+        copyPhases('scatter', whole, this.#rows[`d.${name}`]!, where)
       }
     })
     return nats
@@ -199,12 +192,12 @@ export class DenseLearner implements Learner {
     run: (targets: Int32Array, where: Parameters<typeof copyPhases>[3]) => Promise<void>,
   ): Promise<void> {
     const { chunk, tokens, phases } = this.#cut
-    const features = Object.keys(this.#segment).filter((name) => !name.startsWith('d.'))
+    const given = { ...this.#features, ...(this.#forecast && { forecast: this.#forecast }) }
     const targets = new Int32Array(tokens * phases)
     for (let first = 0; first < chunk; first += phases) {
       const where = { tokens, chunk, phases, first }
-      for (const name of features) {
-        copyPhases('gather', this.#segment[name]!, this.#rows[name]!, where)
+      for (const [name, whole] of Object.entries(given)) {
+        copyPhases('gather', whole, this.#rows[name]!, where)
       }
       copyPhases('gather', wanted, targets, where)
       await run(targets, where)
@@ -213,38 +206,44 @@ export class DenseLearner implements Learner {
 
   /** Gradients of features to gradients of parameters, from the last stretch to the first. */
   async #runBackward(parameters: Arrays, codes: Int32Array): Promise<void> {
-    const count = this.#kept.length
     const later: Arrays = {}
-    for (let i = count - 1; i >= 0; i--) {
-      const kept = this.#kept[i]!
-      const feeds: Record<string, Values> = {
-        ...parameters,
-        ...kept,
-        ...this.#inputs(codes, i),
-      }
-      for (const name of ['d.z', 'd.s']) {
-        if (this.#segment[name]) feeds[name] = part(this.#segment[name], i, count)
-      }
-      for (const name of Object.keys(kept)) {
-        if (!name.startsWith('state.')) continue
-        const key = name.replace('state.', '')
-        feeds[`d.next.${key}`] = later[key] ??= new Float32Array(kept[name]!.length)
-        if (i === count - 1) later[key].fill(0)
-      }
+    for (const [name, { length }] of Object.entries(this.#starts[0]!)) {
+      later[name.replace('state.', 'd.next.')] = new Float32Array(length)
+    }
+    for (let i = this.#starts.length - 1; i >= 0; i--) {
+      const given = { ...parameters, ...this.#starts[i]!, ...this.#inputs(codes, i) }
+      const maps = this.#mapsOf(i)
+      if (this.#spare) await this.#forward.run(given, { ...this.#spare, ...maps })
+      const arrive = Object.entries(this.#part(this.#features, i)).map(
+        ([name, rows]) => [`d.${name}`, rows] as const,
+      )
+      const feeds = { ...given, ...maps, ...Object.fromEntries(arrive), ...later }
       const found = await this.#backward.run(feeds, this.#backwardOut)
       addTo(this.#gradients, found)
-      for (const [key, array] of Object.entries(later)) array.set(found[`d.state.${key}`]!)
+      for (const [name, array] of Object.entries(later)) {
+        array.set(found[name.replace('d.next.', 'd.state.')]!)
+      }
     }
+  }
+
+  #mapsOf(i: number): Arrays {
+    return this.#maps[this.#spare ? 0 : i]!
+  }
+
+  /** What belongs to stretch `i` of arrays over the whole segment; views. */
+  #part(whole: Arrays, i: number): Arrays {
+    const entries = Object.entries(whole).map(
+      ([name, array]) => [name, part(array, i, this.#starts.length)] as const,
+    )
+    return Object.fromEntries(entries)
   }
 
   /** What stretch `i` is fed of the recording. */
   #inputs(codes: Int32Array, i: number): Record<string, Values> {
     const { time } = this.#cut
-    const { forecast } = this.#segment
-    return {
-      ...samplesOf(codes.subarray(i * time, (i + 1) * time), this.#values),
-      ...(forecast && { forecast: part(forecast, i, this.#kept.length) }),
-    }
+    const mine = samplesOf(codes.subarray(i * time, (i + 1) * time), this.#values)
+    if (!this.#forecast) return mine
+    return { ...mine, ...this.#part({ forecast: this.#forecast }, i) }
   }
 
   async dispose(): Promise<void> {

@@ -6,6 +6,7 @@ import { type Declared, initialise } from '../nn/parameters.js'
 import { encoderGeometry, type FlagshipConfig } from './flagship.js'
 import { DenseGenerator } from './flagship-generator.js'
 import { DenseLearner } from './flagship-learner.js'
+import { describeStep, planStep } from './flagship-memory.js'
 import { buildBlock, buildStretch } from './flagship-programs.js'
 import { DenseScorer } from './flagship-scorer.js'
 import { WindowLearner } from './flagship-window-learner.js'
@@ -38,6 +39,10 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
     parameters,
     size: parameters.reduce((total, { shape }) => total + sizeOf(shape), 0),
     initialise: (seed) => initialise(parameters, seed),
+    plan: (stage) =>
+      config.form === 'paper'
+        ? describeWindow(config, stage)
+        : describeStep(planStep(config, stage)),
     learner: (engine: Engine, stage: Stage) =>
       config.form === 'paper'
         ? WindowLearner.open(engine, config, stage.context, values)
@@ -47,6 +52,9 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
       DenseGenerator.open(engine, config, weights, values, context),
   }
 }
+
+const describeWindow = ({ chunk }: FlagshipConfig, { context }: Stage) =>
+  `one window of ${Math.max(1, Math.floor(context / chunk))} chunks of ${chunk} at a time`
 
 /** All parameters, in the order of the network. */
 function declared(config: FlagshipConfig): Declared[] {

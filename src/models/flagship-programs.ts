@@ -29,7 +29,6 @@ import {
   localFeatures,
   localLayers,
   stateInputs,
-  windowBias,
   windowTransformer,
 } from './flagship.js'
 import { FORECAST_WIDTH } from './forecast.js'
@@ -161,8 +160,7 @@ export function buildBlock(
     if (config.form === 'paper') {
       h = windowTransformer(p, config, byPhase, input(graph, 'mask', [1, tokens]))
     } else {
-      const bias = windowBias(p, config, tokens, tokens)
-      const found = contextTransformer(p, config, byPhase, bias).h
+      const found = contextTransformer(p, config, byPhase).h
       h = reshape(newest(transpose(found, [1, 0, 2]), scored), [rows, config.width])
     }
   }

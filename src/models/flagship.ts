@@ -22,7 +22,7 @@ import {
   tanh,
   transpose,
 } from '../graph/index.js'
-import { attention, causalBias } from '../nn/attention.js'
+import { attention, causalSpans } from '../nn/attention.js'
 import { type CausalLayer, causalConv, layerNorm, linear } from '../nn/layers.js'
 import { CURVE_NUMBERS, logisticLevels } from '../nn/logistics.js'
 import { he, type Parameters } from '../nn/parameters.js'
@@ -275,23 +275,31 @@ const featuresOf = (forecast: Tensor) => slice(forecast, 1, FORECAST_FEATURES, F
 
 // ------------------------------------------------------------------------- the Transformer
 
+/** What the tokens look at; by default at themselves and every token before them. */
+export interface Look {
+  /** Tokens that a token sees in each layer, itself among them. */
+  window?: number | undefined
+  /** Per layer, what it saw of earlier tokens, [phases, past, width]. */
+  caches?: readonly Tensor[] | undefined
+  /** Added to all scores, [1, past + tokens]: very negative where no token is. */
+  mask?: Tensor | undefined
+}
+
 /**
  * Causal Transformer over the tokens of each phase (identity E2): pre-norm layers, relative
  * positions, so that what is remembered of a token stays true while the window slides. Latents are
  * normalised first: nothing else keeps the encoder from drowning what attention adds to them.
  *
  * @param z latents [phases, tokens, width]
- * @param caches per layer, what the layer saw of earlier tokens, [phases, past, width]
- * @param bias per layer from `causalBias`, [tokens heads, past + tokens]
  * @returns h [phases, tokens, width], and the layers' normalised inputs, which are all they remember
  */
 export function contextTransformer(
   p: Parameters,
   config: FlagshipConfig,
   z: Tensor,
-  bias: (layer: number) => Tensor,
-  caches?: readonly Tensor[],
+  { window, caches, mask }: Look = {},
 ): { h: Tensor; inputs: Tensor[] } {
+  const queries = z.shape[1]!
   let h = layerNorm(p, 'context.input', z) // [phases, tokens, width]
   const inputs: Tensor[] = []
   for (let i = 0; i < config.layers; i++) {
@@ -299,7 +307,10 @@ export function contextTransformer(
     const a = layerNorm(p, `${name}.norm1`, h)
     inputs.push(a)
     const past = caches ? concat([caches[i]!, a], 1) : a // [phases, past + tokens, width]
-    h = add(h, attention(p, `${name}.attention`, a, past, bias(i), config))
+    const keys = past.shape[1]!
+    const reach = { queries, keys, window: window ?? keys, heads: config.heads }
+    const spans = causalSpans(p, name, reach, mask)
+    h = add(h, attention(p, `${name}.attention`, a, past, spans, config))
     h = add(h, feedForward(p, `${name}.ff`, layerNorm(p, `${name}.norm2`, h), config))
   }
   return { h: layerNorm(p, 'context.norm', h), inputs }
@@ -308,18 +319,6 @@ export function contextTransformer(
 function feedForward(p: Parameters, name: string, x: Tensor, config: FlagshipConfig): Tensor {
   const inner = relu(linear(p, `${name}.in`, x, config.feedForward, { initial: he(config.width) }))
   return linear(p, `${name}.out`, inner, config.width)
-}
-
-/** The bias of every layer for `queries` tokens at the end of `keys`. */
-export function windowBias(
-  p: Parameters,
-  config: FlagshipConfig,
-  queries: number,
-  keys: number,
-  window = keys,
-): (layer: number) => Tensor {
-  const { heads } = config
-  return (layer) => causalBias(p, `context.${layer}`, { queries, keys, window, heads })
 }
 
 // ------------------------------------------------- the Transformer as printed (paper, section 3)
@@ -352,7 +351,8 @@ export function windowTransformer(
     const name = `context.${i}`
     const isLast = i === config.layers - 1
     const x = isLast ? slice(h, 1, tokens - 1, tokens) : h // [batch, 1 or tokens, width]
-    const seen = attention(p, `${name}.attention`, x, h, mask, config)
+    const all = { queries: [0, x.shape[1]!], keys: [0, tokens], bias: mask } as const
+    const seen = attention(p, `${name}.attention`, x, h, [all], config)
     const a = layerNorm(p, `${name}.norm1`, add(x, dropout(seen, 'attention')))
     const f = dropout(feedForward(p, `${name}.ff`, a, config), 'feedForward')
     h = layerNorm(p, `${name}.norm2`, add(a, f))

@@ -15,6 +15,8 @@ export interface Stage {
   context: number
   /** `local` trains the local path and the head alone, as if the context path were not there. */
   part: 'all' | 'local'
+  /** Bytes that a step may take, about; no bound by default. */
+  memory?: number
 }
 
 /** Losses of some segments. */
@@ -88,6 +90,11 @@ export interface Model<Config = unknown> {
   readonly size: number
   /** Initial values, the same for the same seed on every machine. */
   initialise(seed: number): Arrays
+  /**
+   * How a step of a stage is computed and what memory it takes, for a person.
+   * @throws UsageError when it does not fit into the memory allowed
+   */
+  plan(stage: Stage): string
   learner(engine: Engine, stage: Stage): Promise<Learner>
   scorer(engine: Engine, parameters: Arrays): Promise<Scorer>
   generator(engine: Engine, parameters: Arrays, context: number): Promise<Generator>

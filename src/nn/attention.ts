@@ -1,10 +1,12 @@
 import {
   add,
+  concat,
   constant,
   matmul,
   reshape,
   type Shape,
   scale,
+  slice,
   softmax,
   sum,
   type Tensor,
@@ -19,6 +21,15 @@ export interface AttentionOptions {
   headWidth: number
 }
 
+/** Queries that look at the same stretch of keys. */
+export interface Span {
+  /** First query, and the one after the last. */
+  queries: readonly [number, number]
+  keys: readonly [number, number]
+  /** Added to the scores, [queries * heads, keys] in the order (query, head). */
+  bias: Tensor
+}
+
 /**
  * Multi-head attention with the key and value projections absorbed:
  *
@@ -31,7 +42,7 @@ export interface AttentionOptions {
  *
  * @param x queries [batch, tokens, width]
  * @param past keys and values [batch, keys, width]
- * @param bias added to the scores, [tokens * heads, keys] in the order (token, head)
+ * @param spans which keys each query looks at; together they are all queries, in order
  * @returns [batch, tokens, width]
  */
 export function attention(
@@ -39,11 +50,11 @@ export function attention(
   name: string,
   x: Tensor,
   past: Tensor,
-  bias: Tensor,
+  spans: readonly Span[],
   { heads, headWidth }: AttentionOptions,
 ): Tensor {
   return p.graph.scoped(name, () => {
-    const [batch, tokens, width] = x.shape as [number, number, number]
+    const [batch, , width] = x.shape as [number, number, number]
     const each: Shape = [heads, width, headWidth]
     const wq = p.get(`${name}.wq`, each, lecun(width))
     const wk = p.get(`${name}.wk`, each, lecun(width))
@@ -57,13 +68,50 @@ export function attention(
     const a = scale(matmul(wq, wk, { transB: true }), headWidth ** -0.5) // [heads, width, width]
     const c = scale(matmul(bq, wk, { transB: true }), headWidth ** -0.5) // [heads, 1, width]
     const aFlat = reshape(transpose(a, [1, 0, 2]), [width, heads * width])
-    const q = matmul(x, aFlat, { bias: reshape(c, [heads * width]) }) // [batch, tokens, heads width]
-    const rows = reshape(q, [batch, tokens * heads, width])
-    const scores = add(matmul(rows, past, { transB: true }), bias) // [batch, tokens heads, keys]
-    const seen = matmul(softmax(scores), past) // [batch, tokens heads, width]
+    const seen = spans.map(({ queries: [from, to], keys: [first, last], bias }) => {
+      const mine = slice(x, 1, from, to)
+      const there = slice(past, 1, first, last) // [batch, keys, width]
+      const q = matmul(mine, aFlat, { bias: reshape(c, [heads * width]) })
+      const rows = reshape(q, [batch, (to - from) * heads, width])
+      const scores = add(matmul(rows, there, { transB: true }), bias) // [batch, queries heads, keys]
+      const mixed = matmul(softmax(scores), there) // [batch, queries heads, width]
+      return reshape(mixed, [batch, to - from, heads * width])
+    })
     const b = reshape(matmul(wv, wo), [heads * width, width])
     const outBias = add(bo, reshape(sum(matmul(bv, wo), [0]), [width])) // [width]
-    return matmul(reshape(seen, [batch, tokens, heads * width]), b, { bias: outBias })
+    return matmul(concat(seen, 1), b, { bias: outBias }) // [batch, tokens, width]
+  })
+}
+
+/** Queries of a span: more waste scores on the future, fewer make small products. */
+const SPAN = 64
+
+/**
+ * Causal attention of the last `queries` of `keys` tokens, in spans whose keys end with their last
+ * query: about half of the scores of a long window are never computed.
+ *
+ * @param window a token sees itself and the `window - 1` before it
+ * @param mask added to the scores of all queries, [1, keys], if given
+ */
+export function causalSpans(
+  p: Parameters,
+  name: string,
+  { queries, keys, window, heads }: Record<'queries' | 'keys' | 'window' | 'heads', number>,
+  mask?: Tensor,
+): Span[] {
+  const past = keys - queries
+  const count = Math.ceil(queries / SPAN)
+  return Array.from({ length: count }, (_, i) => {
+    const [from, to] = [Math.floor((i * queries) / count), Math.floor(((i + 1) * queries) / count)]
+    const first = Math.max(0, past + from - window + 1)
+    const last = past + to
+    const size = { queries: to - from, keys: last - first, window, heads }
+    const bias = causalBias(p, name, size)
+    return {
+      queries: [from, to],
+      keys: [first, last],
+      bias: mask ? add(bias, slice(mask, 1, first, last)) : bias,
+    }
   })
 }
 

@@ -217,7 +217,7 @@ async function runStage(run: Run): Promise<TrainResult['reason'] | undefined> {
   const { options, state } = run
   const { model, engine, recipe, valid } = options
   const { context, part, targets } = recipe.stages[state.stage]!
-  const learner = await model.learner(engine, { context, part })
+  const learner = await model.learner(engine, { context, part, memory: recipe.memory })
   try {
     run.loader ??= openLoader(run, learner)
     const loader = run.loader

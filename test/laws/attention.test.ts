@@ -2,11 +2,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/random.js'
-import { Graph, input, softmax } from '../../src/graph/index.js'
-import { attention, BUCKETS, causalBias, distanceBucket } from '../../src/nn/attention.js'
-import { Parameters } from '../../src/nn/parameters.js'
+import { add, Graph, input, softmax } from '../../src/graph/index.js'
+import {
+  attention,
+  BUCKETS,
+  causalBias,
+  causalSpans,
+  distanceBucket,
+} from '../../src/nn/attention.js'
+import { initialise, Parameters } from '../../src/nn/parameters.js'
 import { engine } from '../graph/gradcheck.js'
-import { distance, normals } from './tiny.js'
+import { distance, normals, stir, typed } from './tiny.js'
 
 interface Sizes {
   batch: number
@@ -86,7 +92,8 @@ async function absorbed(a: Arrays, sizes: Sizes) {
   const x = input(p.graph, 'x', [batch, tokens, width])
   const past = input(p.graph, 'past', [batch, keys, width])
   const bias = input(p.graph, 'bias', [tokens * heads, keys])
-  const y = attention(p, 'att', x, past, bias, { heads, headWidth })
+  const all = { queries: [0, tokens], keys: [0, keys], bias } as const
+  const y = attention(p, 'att', x, past, [all], { heads, headWidth })
   const program = await (await engine()).compile({ y })
   const feeds = Object.fromEntries(
     Object.entries(a).flatMap(([name, values]) => [
@@ -107,6 +114,44 @@ const sizes: fc.Arbitrary<Sizes> = fc
     headWidth: fc.integer({ min: 1, max: 5 }),
   })
   .map(({ past, ...rest }) => ({ ...rest, keys: rest.tokens + past }))
+
+describe('causal spans', () => {
+  it.each([
+    ['all keys', 150, 150, 150],
+    ['keys of the past as well', 130, 170, 170],
+    ['a window', 150, 170, 40],
+    ['a window shorter than a span is long', 70, 70, 3],
+  ])('give what one span gives: %s', async (_, queries, keys, window) => {
+    const [batch, width] = [2, 5]
+    const options = { heads: 2, headWidth: 3 }
+    const graph = new Graph('float64')
+    const p = new Parameters(graph)
+    const x = input(graph, 'x', [batch, queries, width])
+    const past = input(graph, 'past', [batch, keys, width])
+    const mask = input(graph, 'mask', [1, keys])
+    const reach = { queries, keys, window, heads: 2 }
+    const spans = causalSpans(p, 'b', reach, mask)
+    expect(spans.length).toBeGreaterThan(1)
+    expect(spans.map((span) => span.queries[0])).toEqual([
+      0,
+      ...spans.slice(0, -1).map((span) => span.queries[1]),
+    ])
+    const bias = add(causalBias(p, 'b', reach), mask)
+    const one = { queries: [0, queries], keys: [0, keys], bias } as const
+    const program = await (await engine()).compile({
+      several: attention(p, 'a', x, past, spans, options),
+      one: attention(p, 'a', x, past, [one], options),
+    })
+    const declared = initialise([...p.declared.values()], 52)
+    const { several, one: whole } = await program.run({
+      ...typed(stir(declared, 52), 'float64'),
+      x: normals(batch * queries * width, 53),
+      past: normals(batch * keys * width, 54),
+      mask: normals(keys, 55),
+    })
+    expect(distance(several!, whole!)).toBeLessThan(1e-12)
+  })
+})
 
 describe('absorbed attention', () => {
   it('equals plain attention with explicit keys and values, and all biases', () =>

@@ -11,7 +11,6 @@ import {
   localLayers,
   localPath,
   receptiveField,
-  windowBias,
 } from '../../src/models/flagship.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from '../../src/models/forecast.js'
 import { initialise, Parameters } from '../../src/nn/parameters.js'
@@ -187,8 +186,7 @@ describe('d h / d z in the Transformer', () => {
     const graph = new Graph('float64')
     const p = new Parameters(graph)
     const z = input(graph, 'z', [phases, tokens, width])
-    const bias = windowBias(p, STREAM, tokens, tokens, window)
-    const { h } = contextTransformer(p, STREAM, z, bias)
+    const { h } = contextTransformer(p, STREAM, z, { window })
     const parameters = typed(randomParameters(STREAM, 24), 'float64')
     const dy = input(graph, 'dy', h.shape)
     const program = await (await engine()).compile({ dz: gradients([[h, dy]], [z])[0]! })

@@ -10,7 +10,7 @@ import {
   type Tensor,
   transpose,
 } from '../../src/graph/index.js'
-import { contextTransformer, type FlagshipConfig, windowBias } from '../../src/models/flagship.js'
+import { contextTransformer, type FlagshipConfig } from '../../src/models/flagship.js'
 import { buildStretch } from '../../src/models/flagship-programs.js'
 import { FORECAST_WIDTH } from '../../src/models/forecast.js'
 import { causalConv, layerNorm, linear } from '../../src/nn/layers.js'
@@ -202,8 +202,8 @@ async function compileTransformer(
   const caches = Array.from({ length: config.layers }, (_, i) =>
     input(graph, `cache.${i}`, [phases, Math.max(1, past), config.width]),
   )
-  const bias = windowBias(p, config, count, past + count, Math.min(window, past + count))
-  const { h, inputs } = contextTransformer(p, config, z, bias, past > 0 ? caches : undefined)
+  const look = { window, caches: past > 0 ? caches : undefined }
+  const { h, inputs } = contextTransformer(p, config, z, look)
   const news = inputs.map((tensor, i) => [`new.${i}`, slice(tensor, 1, 0, count)] as const)
   return (await engine()).compile({ h, ...Object.fromEntries(news) })
 }

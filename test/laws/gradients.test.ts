@@ -72,7 +72,10 @@ describe('gradients of layers equal central differences in float64', () => {
               past: [batch, keys, width],
               bias: [tokens * heads, keys],
             },
-            (p, { x, past, bias }) => attention(p, 'a', x!, past!, bias!, { heads, headWidth }),
+            (p, { x, past, bias }) => {
+              const all = { queries: [0, tokens], keys: [0, keys], bias: bias! } as const
+              return attention(p, 'a', x!, past!, [all], { heads, headWidth })
+            },
             seed,
           )
           expect(error).toBeLessThan(1e-6)

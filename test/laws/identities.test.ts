@@ -20,7 +20,6 @@ import {
   head,
   localFeatures,
   localLayers,
-  windowBias,
 } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import {
@@ -200,7 +199,7 @@ function plainWindow(config: FlagshipConfig, tokens: number) {
   const p = new Parameters(new Graph('float64'))
   const chunks = input(p.graph, 'chunks', [tokens, 1, chunk])
   const z = reshape(encodeChunks(p, config, chunks), [1, tokens, width])
-  const { h } = contextTransformer(p, config, z, windowBias(p, config, tokens, tokens))
+  const { h } = contextTransformer(p, config, z)
   const newest = reshape(slice(h, 1, tokens - 1, tokens), [1, width])
   if (!local) return head(p, config, { h: newest })
   const states = localLayers(local).map(({ stateShape }) =>

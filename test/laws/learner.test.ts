@@ -196,6 +196,23 @@ describe('same seed, same bits', () => {
   })
 })
 
+describe('the score of the paper', () => {
+  it('is the loss with nothing dropped', async () => {
+    const stage = { context: 120, part: 'all' } as const
+    const parameters = randomParameters(DROPPING, 75)
+    const segments = [randomCodes(121, 75), randomCodes(121, 76)]
+    const dropping = await flagship(DROPPING).learner(await engine(), stage)
+    const whole = await flagship({ ...STREAM, form: 'paper' }).learner(await engine(), stage)
+    const { nats, targets } = await whole.learn(parameters, segments, 1)
+    const found = await dropping.score(parameters, segments)
+    expect(found.targets).toBe(targets)
+    expect(Math.abs(found.nats / nats - 1)).toBeLessThan(1e-6)
+    expect(await whole.score(parameters, segments)).toEqual(found)
+    await dropping.dispose()
+    await whole.dispose()
+  })
+})
+
 describe('initialise', () => {
   const values = (config: FlagshipConfig, seed: number) => flagship(config).initialise(seed)
 

@@ -21,7 +21,6 @@ import {
   head,
   localFeatures,
   localLayers,
-  windowBias,
 } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import { forecastInput } from '../../src/models/flagship-programs.js'
@@ -280,8 +279,7 @@ export function denseGraph(config: FlagshipConfig, options: DenseOptions) {
   if (part === 'all') {
     const { z } = encode(p, config, x, zeros(encoderLayers(config)))
     const tokensOf = reshape(slice(z, 0, before, time), [tokens, chunk, width])
-    const bias = windowBias(p, config, tokens, tokens, window)
-    const found = contextTransformer(p, config, transpose(tokensOf, [1, 0, 2]), bias).h
+    const found = contextTransformer(p, config, transpose(tokensOf, [1, 0, 2]), { window }).h
     h = reshape(transpose(found, [1, 0, 2]), [targets, width])
   }
   let s: Tensor | undefined

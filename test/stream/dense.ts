@@ -18,7 +18,6 @@ import {
   head,
   localFeatures,
   localLayers,
-  windowBias,
 } from '../../src/models/flagship.js'
 import { FORECAST_WIDTH, Forecaster } from '../../src/models/forecast.js'
 import type { Arrays } from '../../src/models/model.js'
@@ -49,8 +48,7 @@ export async function denseLogits(
     layers.map(({ stateShape }) => constant(graph, Array(sizeOf(stateShape)).fill(0), stateShape))
   const { z } = encode(p, config, x, zeros(encoderLayers(config)))
   const byPhase = transpose(reshape(z, [tokens, chunk, width]), [1, 0, 2])
-  const bias = windowBias(p, config, tokens, tokens, window)
-  const { h } = contextTransformer(p, config, byPhase, bias)
+  const { h } = contextTransformer(p, config, byPhase, { window })
   const inTime = reshape(transpose(h, [1, 0, 2]), [time, width])
 
   const feeds: Record<string, Float64Array | Int32Array> = {

@@ -39,6 +39,7 @@ export function toyModel(config: { scale: number } = { scale: 0.01 }): Model {
       })
       return Object.fromEntries(entries)
     },
+    plan: () => 'a toy',
     learner: toyLearner,
     scorer: refuse,
     generator: refuse,
@@ -120,6 +121,7 @@ export function toyRecipe(change: Partial<Recipe> = {}): Recipe {
   return {
     seed: 3,
     stages,
+    memory: 1e9,
     targetsPerStep: 128,
     learningRate,
     rates: {},
