@@ -4,8 +4,11 @@
  */
 import { newestCount, newestRows } from './cache'
 import { softmaxParts } from './elementwise'
-import { integerSums4 } from './math'
+import { integerSums4, most4 } from './math'
 import { quantiseDense } from './quantise'
+
+/** Tokens whose rows stay in the nearest cache while all heads read them. */
+const TILE: u32 = 64
 
 /** Scores of two heads; the factors bring sums back to numbers. */
 function scores(
@@ -62,7 +65,7 @@ function scores(
   }
 }
 
-/** Sums of values under int16 weights of two heads, two tokens and 16 dims at a time. */
+/** Adds values under int16 weights of two heads, two tokens and 16 dims at a time. */
 function mix(
   rows: usize,
   rowBytes: usize,
@@ -76,14 +79,14 @@ function mix(
   const end = p + ((<usize>((count + 1) >> 1)) << 2)
   const other = r - p
   for (let i: usize = 0; i < padded; i += 16) {
-    let a0 = i32x4.splat(0)
-    let a1 = i32x4.splat(0)
-    let a2 = i32x4.splat(0)
-    let a3 = i32x4.splat(0)
-    let b0 = i32x4.splat(0)
-    let b1 = i32x4.splat(0)
-    let b2 = i32x4.splat(0)
-    let b3 = i32x4.splat(0)
+    let a0 = v128.load(out + (i << 2))
+    let a1 = v128.load(out + (i << 2), 16)
+    let a2 = v128.load(out + (i << 2), 32)
+    let a3 = v128.load(out + (i << 2), 48)
+    let b0 = v128.load(otherOut + (i << 2))
+    let b1 = v128.load(otherOut + (i << 2), 16)
+    let b2 = v128.load(otherOut + (i << 2), 32)
+    let b3 = v128.load(otherOut + (i << 2), 48)
     let row = rows + i
     for (let at = p; at < end; at += 4) {
       const u = v128.load32_splat(at)
@@ -108,27 +111,34 @@ function mix(
       row = next + rowBytes
     }
     const to = i << 2
-    v128.store(out + to, f32x4.convert_i32x4_s(a0))
-    v128.store(out + to, f32x4.convert_i32x4_s(a1), 16)
-    v128.store(out + to, f32x4.convert_i32x4_s(a2), 32)
-    v128.store(out + to, f32x4.convert_i32x4_s(a3), 48)
-    v128.store(otherOut + to, f32x4.convert_i32x4_s(b0))
-    v128.store(otherOut + to, f32x4.convert_i32x4_s(b1), 16)
-    v128.store(otherOut + to, f32x4.convert_i32x4_s(b2), 32)
-    v128.store(otherOut + to, f32x4.convert_i32x4_s(b3), 48)
+    v128.store(out + to, a0)
+    v128.store(out + to, a1, 16)
+    v128.store(out + to, a2, 32)
+    v128.store(out + to, a3, 48)
+    v128.store(otherOut + to, b0)
+    v128.store(otherOut + to, b1, 16)
+    v128.store(otherOut + to, b2, 32)
+    v128.store(otherOut + to, b3, 48)
   }
 }
 
 /** Query of a head times the scales of its dims, to int16; what brings sums back. */
 function prepare(q: usize, scales: usize, width: u32, padded: u32, aside: usize, to: usize): f32 {
-  let largest: f32 = 1e-20
-  memory.fill(aside, 0, (<usize>padded) << 2)
-  for (let i: u32 = 0; i < width; i++) {
-    const at = (<usize>i) << 2
-    const v = load<f32>(q + at) * load<f32>(scales + at)
-    store<f32>(aside + at, v)
-    largest = max<f32>(largest, abs<f32>(v))
+  let most = f32x4.splat(1e-20)
+  let i: u32 = 0
+  for (; i + 4 <= width; i += 4) {
+    const at = <usize>i << 2
+    const v = f32x4.mul(v128.load(q + at), v128.load(scales + at))
+    v128.store(aside + at, v)
+    most = f32x4.pmax(most, f32x4.abs(v))
   }
+  for (; i < padded; i++) {
+    const at = <usize>i << 2
+    const v: f32 = i < width ? load<f32>(q + at) * load<f32>(scales + at) : 0
+    store<f32>(aside + at, v)
+    most = f32x4.pmax(most, f32x4.splat(abs<f32>(v)))
+  }
+  const largest = most4(most)
   const limit = min<i32>(32767, i32.MAX_VALUE / 127 / padded)
   const factor = <f32>limit / largest
   quantiseDense(aside, padded, factor, limit, to)
@@ -143,9 +153,16 @@ function shrink(p: usize, count: u32, total: f32): f32 {
 }
 
 function scaleOut(x: usize, scales: usize, factor: f32, n: u32, y: usize): void {
-  for (let i: u32 = 0; i < n; i++) {
-    const at = (<usize>i) << 2
-    store<f32>(y + at, load<f32>(x + at) * load<f32>(scales + at) * factor)
+  const factors = f32x4.splat(factor)
+  let i: u32 = 0
+  for (; i + 4 <= n; i += 4) {
+    const at = <usize>i << 2
+    const v = f32x4.convert_i32x4_s(v128.load(x + at))
+    v128.store(y + at, f32x4.mul(f32x4.mul(v, v128.load(scales + at)), factors))
+  }
+  for (; i < n; i++) {
+    const at = <usize>i << 2
+    store<f32>(y + at, <f32>load<i32>(x + at) * load<f32>(scales + at) * factor)
   }
 }
 
@@ -184,42 +201,54 @@ export function attendInt8(
   const biasStart = bias + ((<usize>(window - 1 - slot)) << 2)
   const keyRows = newestRows(keys, phaseBytes)
   const valueRows = newestRows(values, phaseBytes)
-  for (let g: u32 = 0; g < groups; g++) {
-    const part = <usize>g * padded
-    const kScales = keyScales + (part << 2)
-    const vScales = valueScales + (part << 2)
-    for (let i: u32 = 0; i < heads; i += 2) {
-      const h = <usize>g * heads + i
-      const o = i + 1 < heads ? h + 1 : h
-      const p = weights + h * scoreBytes
-      const r = weights + o * scoreBytes
-      const to = mixed + h * headBytes
-      const otherTo = mixed + o * headBytes
-      const u = queries + h * headBytes
-      const v = queries + o * headBytes
-      const factor = prepare(q + ((h * width) << 2), kScales, width, padded, to, u)
-      const otherFactor = prepare(q + ((o * width) << 2), kScales, width, padded, otherTo, v)
-      const biasAt = biasStart + 2 * h * scoreBytes
-      const otherBias = biasStart + 2 * o * scoreBytes
+  const step = <usize>rowBytes
+
+  for (let h: usize = 0; h < all; h++) {
+    const to = mixed + h * headBytes
+    const scales = keyScales + ((<usize>(<u32>h / heads) * padded) << 2)
+    const factor = prepare(q + ((h * width) << 2), scales, width, padded, to, queries + h * headBytes)
+    store<f32>(to, factor) // until the sums of the head come here
+  }
+  for (let first: u32 = 0; first < count; first += TILE) {
+    const n = min<u32>(TILE, count - first)
+    const at = <usize>first << 2
+    for (let h: usize = 0; h < all; h += other(h, all, heads) - h + 1) {
+      const o = other(h, all, heads)
       scores(
-        keyRows + part,
-        rowBytes,
-        count,
-        padded,
-        u,
-        v,
-        factor,
-        otherFactor,
-        biasAt,
-        otherBias,
-        p,
-        r,
+        keyRows + first * step + <usize>(<u32>h / heads) * padded, step, n, padded,
+        queries + h * headBytes, queries + o * headBytes,
+        load<f32>(mixed + h * headBytes), load<f32>(mixed + o * headBytes),
+        biasStart + 2 * h * scoreBytes + at, biasStart + 2 * o * scoreBytes + at,
+        weights + h * scoreBytes + at, weights + o * scoreBytes + at,
       )
-      const back = shrink(p, count, softmaxParts(p, count))
-      const otherBack = o != h ? shrink(r, count, softmaxParts(r, count)) : back
-      mix(valueRows + part, rowBytes, count, padded, p, r, to, otherTo)
-      scaleOut(to, vScales, back, width, y + ((h * width) << 2))
-      if (o != h) scaleOut(otherTo, vScales, otherBack, width, y + ((o * width) << 2))
     }
   }
+  for (let h: usize = 0; h < all; h++) {
+    const p = weights + h * scoreBytes
+    store<f32>(queries + h * headBytes, shrink(p, count, softmaxParts(p, count)))
+  }
+  memory.fill(mixed, 0, all * headBytes)
+  for (let first: u32 = 0; first < count; first += TILE) {
+    const n = min<u32>(TILE, count - first)
+    const at = <usize>first << 1 // weights are int16 by now
+    for (let h: usize = 0; h < all; h += other(h, all, heads) - h + 1) {
+      const o = other(h, all, heads)
+      mix(
+        valueRows + first * step + <usize>(<u32>h / heads) * padded, step, n, padded,
+        weights + h * scoreBytes + at, weights + o * scoreBytes + at,
+        mixed + h * headBytes, mixed + o * headBytes,
+      )
+    }
+  }
+  for (let h: usize = 0; h < all; h++) {
+    const scales = valueScales + ((<usize>(<u32>h / heads) * padded) << 2)
+    const back = load<f32>(queries + h * headBytes)
+    scaleOut(mixed + h * headBytes, scales, back, width, y + ((h * width) << 2))
+  }
+}
+
+/** The head that goes with `h`: the next of its group, or itself. */
+@inline
+function other(h: usize, all: usize, heads: u32): usize {
+  return h + 1 < all && <u32>(h + 1) % heads != 0 ? h + 1 : h
 }

@@ -47,6 +47,11 @@ export function rememberF32(
   }
 }
 
+@inline
+function scaled(x: usize, factors: usize): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), v128.load(factors))))
+}
+
 /** @param factors [groups, padded] what numbers are multiplied with to be int8 */
 export function rememberInt8(
   cache: usize,

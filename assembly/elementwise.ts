@@ -1,5 +1,5 @@
 /** What is done number by number; vectors need not be whole fours. */
-import { exp4, sigmoid4, sum4, tanh4 } from './math'
+import { exp4, most4, sigmoid4, sum4, tanh4 } from './math'
 
 /** Four numbers from memory of which `rest` exist. */
 @inline
@@ -84,8 +84,7 @@ export function softmaxParts(scores: usize, n: u32): f32 {
   for (let i: u32 = 0; i < padded; i += 4) {
     most = f32x4.pmax(most, v128.load(scores + (<usize>i << 2)))
   }
-  const pairs = f32x4.pmax(most, i32x4.shuffle(most, most, 2, 3, 0, 1))
-  const largest = f32x4.pmax(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2))
+  const largest = f32x4.splat(most4(most))
   let total = f32x4.splat(0)
   for (let i: u32 = 0; i < padded; i += 4) {
     const at = scores + (<usize>i << 2)

@@ -84,6 +84,13 @@ export function sum4(x: v128): f32 {
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1)
 }
 
+/** The largest of the four. */
+@inline
+export function most4(x: v128): f32 {
+  const pairs = f32x4.pmax(x, i32x4.shuffle(x, x, 2, 3, 0, 1))
+  return max<f32>(f32x4.extract_lane(pairs, 0), f32x4.extract_lane(pairs, 1))
+}
+
 /** [sum of a, sum of b, sum of c, sum of d]. */
 @inline
 export function sums4(a: v128, b: v128, c: v128, d: v128): v128 {

@@ -27,6 +27,21 @@ export interface Place {
   type: 'f32' | 'i32'
 }
 
+/** Where a cache lies in the state (see assembly/cache.ts); bytes of its rows and phases. */
+export interface CachePlace {
+  at: number
+  type: 'f32' | 'int8'
+  phases: number
+  window: number
+  groups: number
+  width: number
+  padded: number
+  rowBytes: number
+  phaseBytes: number
+  /** Address of what int8 numbers are divided by, [groups, padded]. */
+  factors: number
+}
+
 export interface PackedHeader {
   precision: 'f32' | 'int8'
   cache: 'f32' | 'int8'
@@ -38,6 +53,7 @@ export interface PackedHeader {
   inputs: string[]
   output: string
   vectors: Record<string, Place>
+  caches: Record<string, CachePlace>
 }
 
 export interface PackedModel {
@@ -112,6 +128,15 @@ function parseHeader(bytes: Uint8Array, constantBytes: number): PackedHeader {
   for (const [name, { at, size }] of Object.entries(places)) {
     if (!within(size, 0, stateBytes / 4) || !within(at, 0, stateBytes - 4 * size)) {
       refuse(`places ${name} outside of its state`, `an address below ${stateBytes}`, `${at}`)
+    }
+  }
+  for (const [name, cache] of Object.entries(header.caches ?? {})) {
+    const { at, phases, phaseBytes, factors } = cache
+    if (!within(at, 0, stateBytes) || !within(phases * phaseBytes, 0, stateBytes - at)) {
+      refuse(`places ${name} outside of its state`, `an address below ${stateBytes}`, `${at}`)
+    }
+    if (cache.type === 'int8' && !within(factors, CONSTANTS, end)) {
+      refuse(`has the scales of ${name} outside`, `an address below ${end}`, `${factors}`)
     }
   }
   return header

@@ -2,7 +2,13 @@
 import type { CacheSpec, Instruction, RingSpec, StepPlan } from '../nn/step-plan.js'
 import { byInput, byPair, paddedTo } from './blocks.js'
 import { PlanError } from './errors.js'
-import { aligned, type PackedHeader, type PackedModel, type Place } from './format.js'
+import {
+  aligned,
+  type CachePlace,
+  type PackedHeader,
+  type PackedModel,
+  type Place,
+} from './format.js'
 import { Constants, floatWord, State, Words } from './memory-plan.js'
 import { CACHE_HEADER, Flag, LIST_HEADER, Opcode, RING_HEADER } from './opcodes.js'
 import type { Ranges, Scheme, Source } from './precision.js'
@@ -79,6 +85,7 @@ class Lowerer {
       inputs: [...plan.inputs],
       output: plan.output,
       vectors: this.#places,
+      caches: Object.fromEntries([...this.#caches].map(([name, cache]) => [name, placeOf(cache)])),
     }
     return { header, constants }
   }
@@ -353,6 +360,13 @@ class Lowerer {
       this.#state.add(4 * y.size),
     )
   }
+}
+
+/** What the host needs to write rows itself. */
+function placeOf(cache: Cache): CachePlace {
+  const { at, phases, window, groups, width, padded, rowBytes, phaseBytes, factors } = cache
+  const type = factors ? 'int8' : 'f32'
+  return { at, type, phases, window, groups, width, padded, rowBytes, phaseBytes, factors }
 }
 
 /** An int8 cache holds this much more than calibration saw, and bounds what is larger. */

@@ -3,7 +3,8 @@
  * imports but the format, so that it runs in a Worker and an AudioWorklet too.
  */
 import { LongwaveError } from '../base/errors.js'
-import { CONSTANTS, decodePacked, type PackedHeader } from './format.js'
+import { type CachePlace, CONSTANTS, decodePacked, type PackedHeader } from './format.js'
+import { CACHE_HEADER } from './opcodes.js'
 
 interface Exports {
   run(program: number, state: number): number
@@ -18,6 +19,9 @@ export class StreamRuntime {
   readonly header: PackedHeader
   readonly #memory: WebAssembly.Memory
   readonly #run: Exports['run']
+  readonly #bytes: Int8Array
+  readonly #words: Uint32Array
+  readonly #floats: Float32Array
   /** Of the output; its numbers change with every step. */
   readonly #output: Float32Array
 
@@ -42,7 +46,11 @@ export class StreamRuntime {
         { cause: error },
       )
     }
-    new Uint8Array(this.#memory.buffer).set(constants, CONSTANTS)
+    const { buffer } = this.#memory
+    this.#bytes = new Int8Array(buffer)
+    this.#words = new Uint32Array(buffer)
+    this.#floats = new Float32Array(buffer)
+    new Uint8Array(buffer).set(constants, CONSTANTS)
     const { exports } = new WebAssembly.Instance(kernels, { env: { memory: this.#memory } })
     this.#run = (exports as unknown as Exports).run
     this.#output = this.vector(header.output)
@@ -82,6 +90,56 @@ export class StreamRuntime {
     return this.#output
   }
 
+  /**
+   * Writes what a cache remembers of a sample, as if the stream had come by it.
+   *
+   * @param sample counted from the first that the caches know
+   * @param row [groups width]
+   */
+  remember(cache: string, sample: number, row: Float32Array): void {
+    const place = this.#cache(cache)
+    const { at, phases, window, groups, width, padded, rowBytes, phaseBytes } = place
+    const [phase, token] = [sample % phases, Math.floor(sample / phases)]
+    const start = this.header.state + at + CACHE_HEADER + phase * phaseBytes
+    const to = start + (token % window) * rowBytes
+    if (place.type === 'f32') {
+      for (let g = 0; g < groups; g++) {
+        const part = row.subarray(g * width, (g + 1) * width)
+        this.#floats.set(part, to / 4 + g * padded)
+      }
+      return
+    }
+    for (let g = 0; g < groups; g++) {
+      const factors = place.factors / 4 + g * padded
+      for (let i = 0; i < width; i++) {
+        // float32 throughout, as the kernel does it
+        const scaled = Math.fround(row[g * width + i]! * this.#floats[factors + i]!)
+        this.#bytes[to + g * padded + i] = Math.max(-127, Math.min(127, roundEven(scaled)))
+      }
+    }
+  }
+
+  /** Tells all caches that they have come by `samples` samples. */
+  setRemembered(samples: number): void {
+    for (const { at, phases } of Object.values(this.header.caches)) {
+      const to = (this.header.state + at) / 4
+      const newest = Math.max(0, samples - 1)
+      this.#words[to] = samples % phases
+      this.#words[to + 1] = Math.floor(samples / phases)
+      this.#words[to + 2] = newest % phases
+      this.#words[to + 3] = Math.floor(newest / phases)
+    }
+  }
+
+  #cache(name: string): CachePlace {
+    const place = this.header.caches[name]
+    if (place) return place
+    throw new LongwaveError({
+      fact: `The model has no cache ${name}.`,
+      expected: `one of ${Object.keys(this.header.caches).join(', ')}`,
+    })
+  }
+
   /** Begins as before the first sample. */
   reset(): void {
     this.#state.fill(0)
@@ -106,4 +164,10 @@ export class StreamRuntime {
   get #state(): Uint8Array {
     return new Uint8Array(this.#memory.buffer, this.header.state, this.header.stateBytes)
   }
+}
+
+/** Rounds to the nearest integer, halves to the even one, as WebAssembly does. */
+function roundEven(x: number): number {
+  const rounded = Math.round(x)
+  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
 }

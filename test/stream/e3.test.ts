@@ -1,7 +1,7 @@
 /** Identity E3: streaming equals the dense pass, sample by sample. */
 import { beforeAll, describe, expect, it } from 'vitest'
 import { Engine } from '../../src/engine/index.js'
-import type { FlagshipConfig } from '../../src/models/flagship.js'
+import { type FlagshipConfig, flagshipPresets } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import { distance, LOCAL, randomCodes, randomParameters, STREAM } from '../laws/tiny.js'
 import { denseLogits } from './dense.js'
@@ -65,18 +65,21 @@ describe('a stream in float32 equals the dense pass in float64', () => {
 })
 
 describe('a stream in float32 equals the dense generator', () => {
-  it.each(FORMS.slice(0, 2))('%s', async (_, config) => {
-    const context = 4 * config.chunk
-    const parameters = randomParameters(config, 7)
-    const generator = await flagship(config).generator(engine, parameters, context)
-    await generator.prime(new Uint8Array())
-    const feed = openFeed(config, parameters, context)
-    let most = distance(feed.push(SILENCE), await generator.logits())
-    for (const code of randomCodes(300, 7)) {
-      await generator.push(code)
-      most = Math.max(most, distance(feed.push(code), await generator.logits()))
-    }
-    await generator.dispose()
-    expect(most).toBeLessThan(1e-4)
-  })
+  it.each([...FORMS.slice(0, 2), ['the size of the paper', flagshipPresets.stream] as const])(
+    '%s',
+    async (_, config) => {
+      const context = 4 * config.chunk
+      const parameters = randomParameters(config, 7)
+      const generator = await flagship(config).generator(engine, parameters, context)
+      await generator.prime(new Uint8Array())
+      const feed = openFeed(config, parameters, context)
+      let most = distance(feed.push(SILENCE), await generator.logits())
+      for (const code of randomCodes(300, 7)) {
+        await generator.push(code)
+        most = Math.max(most, distance(feed.push(code), await generator.logits()))
+      }
+      await generator.dispose()
+      expect(most).toBeLessThan(1e-4)
+    },
+  )
 })
