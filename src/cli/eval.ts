@@ -5,6 +5,7 @@ import { SPLITS } from '../data/index.js'
 import { Engine } from '../engine/index.js'
 import {
   baselines,
+  contextCurve,
   type EvalProgress,
   type EvalResult,
   evaluate,
@@ -14,6 +15,7 @@ import {
 import { openTrained, type Trained } from './checkpoint.js'
 import { checkpointFlag, counts, engineFlags, parseFlags, seconds } from './flags.js'
 import { formatCount, formatDuration } from './numbers.js'
+import { checkOutput, writeOutput } from './output.js'
 import { type Progress, progressLine } from './progress.js'
 import { limited, readRecording, readSplit } from './recording.js'
 
@@ -25,6 +27,7 @@ const schema = z.object({
   context: counts('--context').optional(),
   limit: seconds('--limit').optional(),
   reference: z.boolean().default(true),
+  plot: z.string().min(1, '--plot takes a file').optional(),
   json: z.boolean().default(false),
   ...engineFlags,
 })
@@ -41,6 +44,7 @@ export function evalCommand(): Command {
     .option('--audio <files...>', 'score audio files')
     .option('--context <list>', "samples of history, such as 8000,128k (default: the model's own)")
     .option('--limit <seconds>', 'score only the beginning of each piece')
+    .option('--plot <file>', 'SVG of bits per sample against context, with standard errors')
     .option('--no-reference', 'leave out the simple predictors')
     .option('--json', 'print the results as one JSON object')
     .option('--backend <name>', 'cpu, webgpu or cuda (default: cpu)')
@@ -59,6 +63,7 @@ async function run(flags: Flags): Promise<void> {
   const recordings = limited(await read(flags, trained), flags.limit, trained.audio)
   const contexts = flags.context ?? [trained.context]
   const line = progressLine()
+  if (flags.plot !== undefined) checkOutput(flags.plot, line.note)
   try {
     const results = await score(flags, trained, recordings, contexts, line)
     const beside = flags.reference
@@ -67,6 +72,9 @@ async function run(flags: Flags): Promise<void> {
         )
       : null
     line.end()
+    if (flags.plot !== undefined) {
+      writeOutput(flags.plot, contextCurve(results, `${recordings.length} held-out recordings`))
+    }
     const text = flags.json
       ? JSON.stringify({ results, reference: beside })
       : formatEvaluation(results, beside)

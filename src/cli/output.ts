@@ -40,7 +40,7 @@ export async function writePicture(
 }
 
 /** @throws FileError */
-function writeOutput(path: string, bytes: Uint8Array): void {
+export function writeOutput(path: string, bytes: Uint8Array | string): void {
   attempt(path, () => writeFileSync(path, bytes))
 }
 

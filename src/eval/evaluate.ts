@@ -37,6 +37,11 @@ export interface EvalResult {
   commonBitsPerSample: number
   /** Of `bitsPerSample`, over pieces; null with one piece. */
   standardError: number | null
+  /**
+   * Of what the context changes in `commonBitsPerSample`, over pieces: how hard a piece is does not
+   * count, as all contexts are scored on the same ones. Null with one piece or one context.
+   */
+  commonStandardError: number | null
   /** Wall time. */
   seconds: number
   samplesPerSecond: number
@@ -96,7 +101,25 @@ export async function evaluate(
     const seconds = (performance.now() - started) / 1000
     results.push(resultOf(model, context, pieces, seconds))
   }
-  return results
+  return withPairedErrors(results)
+}
+
+/** The standard errors of differences between contexts, piece by piece. */
+function withPairedErrors(results: readonly EvalResult[]): EvalResult[] {
+  if (results.length < 2) return [...results]
+  const means = results[0]!.pieces.map((_, i) => {
+    const bits = results.map(({ pieces }) => pieces[i]!.commonBitsPerSample)
+    return bits.reduce((sum, b) => sum + b, 0) / bits.length
+  })
+  return results.map((result) => ({
+    ...result,
+    commonStandardError: standardError(
+      result.pieces.map((piece, i) => ({
+        weight: piece.commonSamples,
+        mean: piece.commonBitsPerSample - means[i]!,
+      })),
+    ),
+  }))
 }
 
 function checkArguments(recordings: readonly Recording[], contexts: readonly number[]): void {
@@ -161,6 +184,7 @@ function resultOf(
     commonBitsPerSample:
       sum((p) => p.commonSamples * p.commonBitsPerSample) / sum((p) => p.commonSamples),
     standardError: standardError(pieces.map((p) => ({ weight: p.samples, mean: p.bitsPerSample }))),
+    commonStandardError: null,
     seconds,
     samplesPerSecond: samples / seconds,
     pieces,

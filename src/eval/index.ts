@@ -1,4 +1,5 @@
 export { type Baselines, baselines } from './baselines.js'
+export { contextCurve } from './context-curve.js'
 export {
   type EvalProgress,
   type EvalResult,

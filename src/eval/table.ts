@@ -10,13 +10,13 @@ export function formatEvaluation(
   const longest = Math.max(...results.map(({ context }) => context))
   const several = results.length > 1
   const rows = [
-    ['', 'bits/sample', '+-', 'nats', ...(several ? ['same targets'] : []), 'samples/s'],
+    ['', 'bits/sample', '+-', 'nats', ...(several ? ['same targets', '+-'] : []), 'samples/s'],
     ...results.map((result) => [
       `context ${result.context}`,
       bits(result.bitsPerSample),
       bits(result.standardError),
       bits(result.natsPerSample),
-      ...(several ? [bits(result.commonBitsPerSample)] : []),
+      ...(several ? [bits(result.commonBitsPerSample), bits(result.commonStandardError)] : []),
       result.samplesPerSecond.toFixed(0),
     ]),
     ...baselineRows(baselines, several),
@@ -29,7 +29,7 @@ export function formatEvaluation(
   if (several) {
     words.push(
       `Same targets: those with ${longest} samples of history, or the last half of a piece that is ` +
-        'too short.',
+        'too short; their +- is that of what the context changes, piece by piece.',
     )
   }
   return [...words, '', table(historyRows(results)), '', table(pieceRows(results))].join('\n')
@@ -42,7 +42,7 @@ function baselineRows(baselines: Baselines | null, several: boolean): string[][]
     bits(value),
     '-',
     bits(value * Math.LN2),
-    ...(several ? [common === undefined ? '-' : bits(common)] : []),
+    ...(several ? [common === undefined ? '-' : bits(common), '-'] : []),
     '-',
   ]
   return [

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
@@ -45,7 +45,8 @@ describe('longwave eval --json', () => {
     expect(results.map((result: EvalResult) => Object.keys(result))).toEqual(
       new Array(2).fill([
         ...['model', 'parameters', 'context', 'samples', 'bitsPerSample', 'natsPerSample'],
-        ...['commonBitsPerSample', 'standardError', 'seconds', 'samplesPerSecond', 'pieces'],
+        ...['commonBitsPerSample', 'standardError', 'commonStandardError'],
+        ...['seconds', 'samplesPerSecond', 'pieces'],
       ]),
     )
 
@@ -98,6 +99,24 @@ describe('longwave eval --json', () => {
     const { results, reference } = JSON.parse(run.stdout)
     expect(reference).toBeNull()
     expect(results[0]).toMatchObject({ samples: 800, standardError: null })
+  })
+
+  it('draws bits per sample against context', async () => {
+    const { checkpoint, files, dir } = fixtures()
+    const plot = join(dir, 'curves', 'context.svg')
+    const run = await evaluate(
+      ...['--checkpoint', checkpoint, '--audio', ...files, '--no-reference', '--json'],
+      ...['--context', '80,160,320', '--plot', plot],
+    )
+    const { results } = JSON.parse(run.stdout) as { results: EvalResult[] }
+    const errors = results.map(({ commonStandardError }) => commonStandardError!)
+    expect(errors.every((e) => e > 0 && e < 1)).toBe(true)
+    const svg = readFileSync(plot, 'utf8')
+    expect(svg).toContain('2 held-out recordings')
+    expect(svg).toContain('context, samples')
+    expect(
+      (await evaluate('--checkpoint', checkpoint, '--audio', files[0], '--plot', dir)).code,
+    ).toBe(3)
   })
 
   it('takes the context that the model was made for, and warns of longer ones', async () => {

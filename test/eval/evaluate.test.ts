@@ -102,6 +102,17 @@ describe('an evaluation', () => {
     }
   })
 
+  it('says how sure it is of what a context changes, whatever pieces are like', async () => {
+    const [short, long] = await run([50, 200])
+    const changes = short!.pieces.map((piece, i) => ({
+      weight: piece.commonSamples,
+      mean: (piece.commonBitsPerSample - long!.pieces[i]!.commonBitsPerSample) / 2,
+    }))
+    expect(short!.commonStandardError).toBeCloseTo(standardError(changes)!, 10)
+    expect(long!.commonStandardError).toBeCloseTo(standardError(changes)!, 10)
+    expect((await run([50]))[0]!.commonStandardError).toBeNull()
+  })
+
   it('tells apart the targets that have the whole context and those that do not', async () => {
     const [short, long] = await run([50, 100])
     const [a, , c] = short!.pieces
@@ -205,14 +216,14 @@ describe('the table', () => {
     }
     const text = formatEvaluation(results, beside)
     expect(text).toContain('toy, 1234 parameters; 2 pieces, 620 samples')
-    expect(text).toMatch(/^ +bits\/sample +\+- +nats +same targets +samples\/s$/m)
+    expect(text).toMatch(/^ +bits\/sample +\+- +nats +same targets +\+- +samples\/s$/m)
     const [first] = results
     const figures = [first!.bitsPerSample, first!.standardError!, first!.natsPerSample]
     expect(text).toMatch(
       new RegExp(`^context 50 +${figures.map((x) => x.toFixed(4)).join(' +')}`, 'm'),
     )
-    expect(text).toMatch(/^linear predictor, order 32 +4\.5000 +- +3\.1192 +4\.2500 +-$/m)
-    expect(text).toMatch(/^order-0 entropy +6\.2500 +- +4\.3322 +- +-$/m)
+    expect(text).toMatch(/^linear predictor, order 32 +4\.5000 +- +3\.1192 +4\.2500 +- +-$/m)
+    expect(text).toMatch(/^order-0 entropy +6\.2500 +- +4\.3322 +- +- +-$/m)
     expect(text).toMatch(/^uniform +8\.0000/m)
     expect(text).toMatch(/^context 200 +[\d.]+ +300 +[\d.]+ +320$/m)
     expect(text).toMatch(/^second +120 +[\d.]+ +[\d.]+$/m)
