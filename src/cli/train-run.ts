@@ -66,14 +66,24 @@ export function newRun(flags: TrainFlags, version: string): PlannedRun {
     })
   }
   const dataset = openDataset(flags.data)
-  // remembered, so that a run that goes on is cut as it was
-  const full = { ...flags, memory: flags.memory ?? halfOfFree() }
-  const options = { data: flags.data, ...lastingFlags(full) }
-  const file: RunFile = { version: 1, longwave: version, options, ...plan(full, dataset) }
+  const given = bounded(flags, dataset)
+  const options = { data: flags.data, ...lastingFlags(given) }
+  const file: RunFile = { version: 1, longwave: version, options, ...plan(given, dataset) }
   return { file, data: flags.data, dataset }
 }
 
-const halfOfFree = () => Math.round(freemem() / 2 / 1e8) * 1e8
+/**
+ * The flags, with a bound on memory where the fastest cut would take more than half of what is free;
+ * the run remembers it. Where there is no need for a bound, the same run is the same on any day.
+ */
+function bounded(flags: TrainFlags, dataset: Dataset): TrainFlags {
+  const { model, recipe } = plan(flags, dataset)
+  const { family, config } = model
+  const half = freemem() / 2
+  const takes = recipe.stages.map((stage) => openModel(family, config).plan(stage).memory)
+  if (flags.memory !== undefined || Math.max(...takes) <= half) return flags
+  return { ...flags, memory: Math.round(half / 1e8) * 1e8 }
+}
 
 /** The model and the recipe that flags ask for. */
 function plan(flags: TrainFlags, dataset: Dataset): Pick<RunFile, 'model' | 'recipe'> {
@@ -104,7 +114,7 @@ function recipeOf(
     seed: flags.seed ?? 0,
     stages,
     targetsPerStep: flags.targetsPerStep ?? defaults.targetsPerStep,
-    memory: flags.memory ?? Number.MAX_SAFE_INTEGER,
+    memory: flags.memory ?? null,
     learningRate: {
       peak: flags.lr ?? defaults.lr,
       warmup: flags.warmup ?? defaults.warmup * total,
@@ -151,6 +161,7 @@ export function describeRun({ file, data, dataset }: PlannedRun): string {
   const model = openModel(file.model.family, file.model.config)
   const { train, valid } = dataset.meta.splits
   const minutes = (seconds: number) => `${(seconds / 60).toFixed(1)} min`
+  const { memory } = recipe
   const { peak, warmup, schedule } = recipe.learningRate
   const stages = recipe.stages.map(
     ({ context, part, targets }) =>
@@ -166,10 +177,10 @@ export function describeRun({ file, data, dataset }: PlannedRun): string {
     ['config', JSON.stringify(model.config)],
     ['stages', `${stages.join(', ')} (context:targets)`],
     ['step', `about ${formatCount(recipe.targetsPerStep)} targets`],
-    ['memory', `${(recipe.memory / 1e9).toFixed(1)} GB allowed`],
+    ['memory', memory === null ? 'as it comes' : `${(memory / 1e9).toFixed(1)} GB allowed`],
     ...recipe.stages.map(({ context, part }): [string, string] => [
       '',
-      `${formatCount(context)}: ${model.plan({ context, part, memory: recipe.memory })}`,
+      `${formatCount(context)}: ${model.plan({ context, part, ...(memory !== null && { memory }) }).text}`,
     ]),
     [
       'rate',

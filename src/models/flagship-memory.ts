@@ -107,16 +107,19 @@ function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
   return Object.values(tensors).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
 }
 
-/** The cut and its arithmetic, for a person. */
-export function describeStep({ sizes, keepsMaps, memory }: StepPlan): string {
+/** The cut and its arithmetic, for a person, and the total in bytes. */
+export function describeStep({ sizes, keepsMaps, memory }: StepPlan): {
+  text: string
+  memory: number
+} {
   const { segment, time, tokens, phases, chunk } = sizes
   const { features, states, maps, stretch, block, engine, total } = memory
   const parts = { features, states, maps, stretch, block, engine }
   const sum = Object.entries(parts).map(([name, bytes]) => `${name} ${formatGB(bytes)}`)
-  return (
+  const text =
     `${segment / time} stretches of ${time} samples, ${chunk / phases} blocks of ${tokens} tokens x ` +
     `${phases} phases, maps ${keepsMaps ? 'kept' : 'made twice'}; ${sum.join(' + ')} = ${formatGB(total)}`
-  )
+  return { text, memory: total }
 }
 
 const formatGB = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`

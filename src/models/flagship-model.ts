@@ -9,7 +9,7 @@ import { DenseLearner } from './flagship-learner.js'
 import { describeStep, planStep } from './flagship-memory.js'
 import { buildBlock, buildStretch } from './flagship-programs.js'
 import { DenseScorer } from './flagship-scorer.js'
-import { WindowLearner } from './flagship-window-learner.js'
+import { planWindow, WindowLearner } from './flagship-window-learner.js'
 import type { Arrays, Model, Stage } from './model.js'
 
 /** The flagship under one configuration. */
@@ -40,9 +40,7 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
     size: parameters.reduce((total, { shape }) => total + sizeOf(shape), 0),
     initialise: (seed) => initialise(parameters, seed),
     plan: (stage) =>
-      config.form === 'paper'
-        ? describeWindow(config, stage)
-        : describeStep(planStep(config, stage)),
+      config.form === 'paper' ? planWindow(config, stage) : describeStep(planStep(config, stage)),
     learner: (engine: Engine, stage: Stage) =>
       config.form === 'paper'
         ? WindowLearner.open(engine, config, stage.context, values)
@@ -52,9 +50,6 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
       DenseGenerator.open(engine, config, weights, values, context),
   }
 }
-
-const describeWindow = ({ chunk }: FlagshipConfig, { context }: Stage) =>
-  `one window of ${Math.max(1, Math.floor(context / chunk))} chunks of ${chunk} at a time`
 
 /** All parameters, in the order of the network. */
 function declared(config: FlagshipConfig): Declared[] {

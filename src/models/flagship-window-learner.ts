@@ -7,6 +7,7 @@ import {
   gradients,
   input,
   mul,
+  peakBytes,
   reshape,
   sizeOf,
   sum,
@@ -15,7 +16,7 @@ import {
 import { Parameters } from '../nn/parameters.js'
 import { encodeChunks, type FlagshipConfig, head, windowTransformer } from './flagship.js'
 import { zeros } from './flagship-programs.js'
-import type { Arrays, Learner, Lesson, Score } from './model.js'
+import type { Arrays, Learner, Lesson, Score, Stage } from './model.js'
 
 /** Masks draw 8 bits an element: probabilities are rounded to 256ths. */
 const DRAWS = 256
@@ -54,6 +55,14 @@ function buildWindow(config: FlagshipConfig, tokens: number) {
   const found = gradients([mul(nats, input(graph, 'weight', [1]))], [...p.tensors.values()])
   const grads = Object.fromEntries(names.map((name, i) => [`grad.${name}`, found[i]!]))
   return { p, masks, outputs: { nats, ...grads }, macs: countMacs([nats]) }
+}
+
+/** How a window is computed, for a person, and about what memory it takes, in bytes. */
+export function planWindow(config: FlagshipConfig, { context }: Stage) {
+  const tokens = Math.max(1, Math.floor(context / config.chunk))
+  const { outputs } = buildWindow(config, tokens)
+  const text = `one window of ${tokens} chunks of ${config.chunk} at a time`
+  return { text, memory: peakBytes(Object.values(outputs)) }
 }
 
 /**

@@ -91,10 +91,10 @@ export interface Model<Config = unknown> {
   /** Initial values, the same for the same seed on every machine. */
   initialise(seed: number): Arrays
   /**
-   * How a step of a stage is computed and what memory it takes, for a person.
+   * How a step of a stage is computed, for a person, and about what memory it takes, in bytes.
    * @throws UsageError when it does not fit into the memory allowed
    */
-  plan(stage: Stage): string
+  plan(stage: Stage): { text: string; memory: number }
   learner(engine: Engine, stage: Stage): Promise<Learner>
   scorer(engine: Engine, parameters: Arrays): Promise<Scorer>
   generator(engine: Engine, parameters: Arrays, context: number): Promise<Generator>

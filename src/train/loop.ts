@@ -217,7 +217,9 @@ async function runStage(run: Run): Promise<TrainResult['reason'] | undefined> {
   const { options, state } = run
   const { model, engine, recipe, valid } = options
   const { context, part, targets } = recipe.stages[state.stage]!
-  const learner = await model.learner(engine, { context, part, memory: recipe.memory })
+  const { memory } = recipe
+  const stage = { context, part, ...(memory !== null && { memory }) }
+  const learner = await model.learner(engine, stage)
   try {
     run.loader ??= openLoader(run, learner)
     const loader = run.loader

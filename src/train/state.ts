@@ -18,8 +18,8 @@ export interface Recipe {
   seed: number
   stages: readonly TrainStage[]
   targetsPerStep: number
-  /** Bytes that a step may take, about: what is cut smaller sums in another order. */
-  memory: number
+  /** Bytes that a step may take, about, or null: what is cut smaller sums in another order. */
+  memory: number | null
   learningRate: LearningRate
   /** Factors of the learning rate by prefix of a parameter's name; the first that fits counts. */
   rates: Readonly<Record<string, number>>

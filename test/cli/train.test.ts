@@ -91,13 +91,14 @@ interface Ended {
 const train = (args: string[], signal?: NodeJS.Signals, when?: () => boolean) =>
   start(['train', ...args], signal, when)
 
-/** Runs the program; with `when`, signals it as soon as that holds. */
+/** Runs the program, or a line of the shell; with `when`, signals it as soon as that holds. */
 async function start(
   args: string[],
   signal?: NodeJS.Signals,
   when: () => boolean = () => true,
+  shell?: string,
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [longwave, ...args])
+  const child = shell ? spawn('bash', ['-c', shell]) : spawn(process.execPath, [longwave, ...args])
   const ended: Ended = { code: 0, stdout: '', stderr: '' }
   child.stdout.on('data', (text) => {
     ended.stdout += text
@@ -147,7 +148,9 @@ describe('longwave train', () => {
     const stopped = await train(goOn, 'SIGINT', () => steps(run) > 60)
     expect(stopped.code).toBe(130)
     expect(stopped.stdout).toContain(`Go on with: longwave train --out ${run} --resume`)
-    expect(loadCheckpoint(run).state).toMatchObject({ step: steps(run) })
+    const { step, unscored } = loadCheckpoint(run).state as { step: number; unscored: unknown }
+    // a step whose scoring was interrupted is told when it is done
+    expect(steps(run)).toBe(unscored ? step - 1 : step)
 
     expect((await train(goOn)).code).toBe(0)
     expect(lasting(run)).toEqual(lasting(whole))
@@ -216,6 +219,20 @@ describe('longwave train', () => {
     expect(existsSync(out)).toBe(true)
   })
 
+  it('says when a file cannot be written, and keeps the last checkpoint', async () => {
+    expect((await train([...begin(run), '--minutes', '1e-9'])).code).toBe(0)
+    // files of 4 KB at most, as on a full disk: weights take more
+    const resume = [longwave, 'train', '--out', run, '--resume']
+      .map((word) => `'${word}'`)
+      .join(' ')
+    const refused = await start([], undefined, undefined, `ulimit -f 4; node ${resume}`)
+    expect(refused.code).toBe(3)
+    expect(refused.stderr).toContain('cannot save step')
+    expect(refused.stderr).not.toMatch(/^ +at /m)
+    expect(loadCheckpoint(run).state).toMatchObject({ step: 1 })
+    expect((await train(['--out', run, '--resume', '--minutes', '1e-9'])).code).toBe(0)
+  })
+
   it('starts from the weights of another run', async () => {
     await train(begin(run))
     const next = join(root, 'next')
@@ -237,6 +254,13 @@ describe('longwave train', () => {
       ['--out', 'RUN', '--data', 'DATA', '--preset', 'paper', '--forecast', '2'],
       2,
       'The paper form has neither local path nor forecast',
+    ],
+    ['a bad --memory', ['--out', 'RUN', '--data', 'DATA', '--memory', 'much'], 2, 'such as 4GB'],
+    [
+      'too little memory',
+      ['--out', 'RUN', '--data', 'DATA', '--memory', '300MB'],
+      2,
+      'does not fit into the memory allowed',
     ],
     ['a bad --rate', ['--out', 'RUN', '--data', 'DATA', '--rate', 'x'], 2, '--rate takes PREFIX='],
   ])('explains %s', async (_, args, code, text) => {

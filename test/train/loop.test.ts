@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { SILENCE } from '../../src/audio/index.js'
+import { DatasetError } from '../../src/data/index.js'
 import { Engine } from '../../src/engine/index.js'
 import type { Learner, Model } from '../../src/models/model.js'
 import { heldOutSegments } from '../../src/train/held-out.js'
@@ -212,6 +213,30 @@ function spoiled(
   }
   return { ...model, learner: async (...given) => wrap(await model.learner(...given)) }
 }
+
+describe('a dataset that vanishes', () => {
+  it('ends the run with its error, and the last checkpoint goes on when it is back', async () => {
+    const pieces = toyPieces(3, 'train')
+    let steps = 0
+    const vanishing = pieces.map((piece) => ({
+      ...piece,
+      codes() {
+        if (steps >= 30) throw new DatasetError({ fact: `The shard of ${piece.name} is missing.` })
+        return piece.codes()
+      },
+    }))
+    const options = toyOptions(engine, run, {
+      train: vanishing,
+      saveEvery: { steps: 10 },
+      onStep: () => steps++,
+    })
+    await expect(trainLoop(options)).rejects.toThrow(/The shard of train\d is missing/)
+    const { step } = loadCheckpoint(run).state as { step: number }
+    expect(step).toBeGreaterThanOrEqual(20)
+    const { reason } = await trainLoop(toyOptions(engine, run, { train: pieces, resume: true }))
+    expect(reason).toBe('finished')
+  })
+})
 
 describe('heldOutSegments', () => {
   const size = { segmentLength: 64, lead: 0 }

@@ -39,7 +39,7 @@ export function toyModel(config: { scale: number } = { scale: 0.01 }): Model {
       })
       return Object.fromEntries(entries)
     },
-    plan: () => 'a toy',
+    plan: () => ({ text: 'a toy', memory: 1e6 }),
     learner: toyLearner,
     scorer: refuse,
     generator: refuse,
@@ -121,7 +121,7 @@ export function toyRecipe(change: Partial<Recipe> = {}): Recipe {
   return {
     seed: 3,
     stages,
-    memory: 1e9,
+    memory: null,
     targetsPerStep: 128,
     learningRate,
     rates: {},
