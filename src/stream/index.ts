@@ -1,3 +1,4 @@
+export { macsPerStep, type StepPlan } from '../nn/step-plan.js'
 export { Calibration } from './calibrate.js'
 export { PackedModelError, PlanError } from './errors.js'
 export { hasRelaxedSimd, kernelFile, loadKernels } from './kernels.js'
