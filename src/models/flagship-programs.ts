@@ -18,7 +18,7 @@ import {
   type Tensor,
   transpose,
 } from '../graph/index.js'
-import type { CausalLayer } from '../nn/layers.js'
+import type { Stateful } from '../nn/layers.js'
 import { Parameters } from '../nn/parameters.js'
 import {
   contextTransformer,
@@ -64,7 +64,7 @@ export function buildStretch(
 
   const add = (
     prefix: string,
-    layers: CausalLayer[],
+    layers: readonly Stateful[],
     run: (states: Tensor[]) => { maps: Tensor[]; states: Tensor[] },
   ) => {
     const states = stateInputs(p, `state.${prefix}`, layers)

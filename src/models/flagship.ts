@@ -15,15 +15,14 @@ import {
   relu,
   reshape,
   type Shape,
-  sigmoid,
   slice,
   type Tensor,
   take,
-  tanh,
   transpose,
 } from '../graph/index.js'
 import { attention, causalSpans } from '../nn/attention.js'
-import { type CausalLayer, causalConv, layerNorm, linear } from '../nn/layers.js'
+import { type GatedLayer, gatedLayer } from '../nn/gated.js'
+import { type CausalLayer, causalConv, layerNorm, linear, type Stateful } from '../nn/layers.js'
 import { CURVE_NUMBERS, logisticLevels } from '../nn/logistics.js'
 import { he, type Parameters } from '../nn/parameters.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from './forecast.js'
@@ -206,17 +205,9 @@ export function encodeChunks(
 
 // ------------------------------------------------------------- the local path (our addition)
 
-/** The gate convolutions of the local path, in order. */
-export function localLayers({ channels, dilations }: LocalConfig): CausalLayer[] {
-  return dilations.map((dilation, i) =>
-    causalConv(`local.${i}.gate`, {
-      channels,
-      filters: 2 * channels,
-      taps: 2,
-      dilation,
-      initial: { normal: Math.sqrt(1 / (2 * channels)) },
-    }),
-  )
+/** The layers of the local path, in order. */
+export function localLayers({ channels, dilations }: LocalConfig): GatedLayer[] {
+  return dilations.map((dilation, i) => gatedLayer(`local.${i}`, { channels, dilation }))
 }
 
 /**
@@ -251,16 +242,10 @@ export function localFeatures(
   const gated: Tensor[] = []
   for (const [i, layer] of localLayers(config.local).entries()) {
     maps.push(h)
-    const { y, state } = layer.forward(p, h, states[i]!) // [1, 2 channels, T]
+    const { g, state } = layer.gate(p, h, states[i]!) // [1, channels, T]
     after.push(state)
-    const g = mul(tanh(slice(y, 1, 0, channels)), sigmoid(slice(y, 1, channels, 2 * channels))) // [1, channels, T]
     gated.push(g)
-    if (i === config.local.dilations.length - 1) break
-    const w = p.get(`local.${i}.residual.w`, [channels, channels, 1], {
-      normal: Math.sqrt(1 / channels),
-    })
-    const bias = p.get(`local.${i}.residual.b`, [channels], 0)
-    h = add(h, conv1d(g, w, { bias })) // [1, channels, T]
+    if (i < config.local.dilations.length - 1) h = layer.residual(p, h, g) // [1, channels, T]
   }
   const all = concat(gated, 1) // [1, layers channels, T]
   const w = p.get('local.skip.w', [skip, all.shape[1]!, 1], he(all.shape[1]!))
@@ -421,10 +406,10 @@ function expected(p: Parameters, config: FlagshipConfig, inner: Tensor, forecast
 }
 
 /** Inputs named `${prefix}.${i}` for the states of causal layers. */
-export function stateInputs(p: Parameters, prefix: string, layers: readonly CausalLayer[]) {
+export function stateInputs(p: Parameters, prefix: string, layers: readonly Stateful[]) {
   return layers.map((layer, i) => input(p.graph, `${prefix}.${i}`, layer.stateShape))
 }
 
-export function stateShapes(layers: readonly CausalLayer[]): Shape[] {
+export function stateShapes(layers: readonly Stateful[]): Shape[] {
   return layers.map((layer) => layer.stateShape)
 }

@@ -15,14 +15,18 @@ import {
 } from '../graph/index.js'
 import { he, type Initial, lecun, type Parameters } from './parameters.js'
 
+/** Anything that remembers. */
+export interface Stateful {
+  /** Shape of what is remembered; zeros before the first sample. */
+  readonly stateShape: Shape
+}
+
 /**
  * A causal layer is a function of its input and of what it remembers. `forward` over any number of
  * samples returns the memory for the next ones, so that a step is `forward` over one sample, and
  * any split of a signal gives the same result.
  */
-export interface CausalLayer {
-  /** Shape of what the layer remembers; zeros before the first sample. */
-  readonly stateShape: Shape
+export interface CausalLayer extends Stateful {
   /** x [1, channels, time], state [1, channels, reach] -> y [1, filters, time] and the new state. */
   forward(p: Parameters, x: Tensor, state: Tensor): { y: Tensor; state: Tensor }
 }
@@ -33,11 +37,13 @@ export interface CausalConvOptions {
   taps: number
   dilation?: number
   initial?: Initial
+  /** Whether a number per filter is added; it is by default. */
+  bias?: boolean
 }
 
-/** A causal dilated convolution with bias; y[t] sees x[t - k dilation] for k < taps. */
+/** A causal dilated convolution; y[t] sees x[t - k dilation] for k < taps. */
 export function causalConv(name: string, options: CausalConvOptions): CausalLayer {
-  const { channels, filters, taps, dilation = 1 } = options
+  const { channels, filters, taps, dilation = 1, bias = true } = options
   const reach = (taps - 1) * dilation
   const initial = options.initial ?? he(channels * taps)
   return {
@@ -45,12 +51,12 @@ export function causalConv(name: string, options: CausalConvOptions): CausalLaye
     forward: (p, x, state) =>
       p.graph.scoped(name, () => {
         const w = p.get(`${name}.w`, [filters, channels, taps], initial)
-        const b = p.get(`${name}.b`, [filters], 0)
+        const offset = bias ? { bias: p.get(`${name}.b`, [filters], 0) } : {}
         // one tap remembers nothing: its state is empty and stays so
-        if (reach === 0) return { y: conv1d(x, w, { bias: b }), state }
+        if (reach === 0) return { y: conv1d(x, w, offset), state }
         const time = x.shape[2]!
         const seen = concat([state, x], 2) // [1, channels, reach + time]
-        const y = conv1d(seen, w, { dilation, bias: b }) // [1, filters, time]
+        const y = conv1d(seen, w, { dilation, ...offset }) // [1, filters, time]
         return { y, state: slice(seen, 2, time, time + reach) }
       }),
   }

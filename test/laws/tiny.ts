@@ -26,7 +26,7 @@ import { flagship } from '../../src/models/flagship-model.js'
 import { forecastInput } from '../../src/models/flagship-programs.js'
 import { FORECAST_WIDTH, Forecaster } from '../../src/models/forecast.js'
 import type { Arrays } from '../../src/models/model.js'
-import type { CausalLayer } from '../../src/nn/layers.js'
+import type { Stateful } from '../../src/nn/layers.js'
 import { Parameters } from '../../src/nn/parameters.js'
 
 /** Receptive field 55 of a chunk of 60. No two widths are equal: a wrong axis does not fit. */
@@ -272,7 +272,7 @@ export function denseGraph(config: FlagshipConfig, options: DenseOptions) {
   const x = input(graph, 'x', [1, 1, time])
   const codes = input(graph, 'codes', [time], 'int32')
   const forecast = forecastInput(p, config, [time])
-  const zeros = (layers: readonly CausalLayer[]) =>
+  const zeros = (layers: readonly Stateful[]) =>
     layers.map(({ stateShape }) => constant(graph, Array(sizeOf(stateShape)).fill(0), stateShape))
 
   let h: Tensor | undefined

@@ -21,7 +21,7 @@ import {
 } from '../../src/models/flagship.js'
 import { FORECAST_WIDTH, Forecaster } from '../../src/models/forecast.js'
 import type { Arrays } from '../../src/models/model.js'
-import type { CausalLayer } from '../../src/nn/layers.js'
+import type { Stateful } from '../../src/nn/layers.js'
 import { Parameters } from '../../src/nn/parameters.js'
 import { VALUES } from './models.js'
 
@@ -44,7 +44,7 @@ export async function denseLogits(
   const graph = new Graph('float64')
   const p = new Parameters(graph)
   const x = input(graph, 'x', [1, 1, time])
-  const zeros = (layers: readonly CausalLayer[]) =>
+  const zeros = (layers: readonly Stateful[]) =>
     layers.map(({ stateShape }) => constant(graph, Array(sizeOf(stateShape)).fill(0), stateShape))
   const { z } = encode(p, config, x, zeros(encoderLayers(config)))
   const byPhase = transpose(reshape(z, [tokens, chunk, width]), [1, 0, 2])
