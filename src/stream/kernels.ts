@@ -1,3 +1,5 @@
+import { FileError } from '../base/errors.js'
+
 /**
  * The compiled kernels. A module can be posted to a Worker or an AudioWorklet, where `StreamRuntime`
  * instantiates it without waiting.
@@ -15,19 +17,34 @@ export function hasRelaxedSimd(): boolean {
   return WebAssembly.validate(RELAXED)
 }
 
-/** Name of the file of the kernels that this runtime takes, beside this module. */
-export function kernelFile(): string {
-  return hasRelaxedSimd() ? 'kernels-relaxed.wasm' : 'kernels.wasm'
+export interface KernelOptions {
+  /**
+   * Takes the kernels without relaxed SIMD everywhere: the same inputs then give the same bits in every
+   * runtime. Relaxed SIMD makes float32 up to twice as fast and rounds as the machine likes; integer
+   * products gain nothing from it.
+   */
+  exact?: boolean
 }
 
-let compiled: Promise<WebAssembly.Module> | undefined
+/** Name of the file of the kernels that this runtime takes, beside this module. */
+export function kernelFile({ exact = false }: KernelOptions = {}): string {
+  return !exact && hasRelaxedSimd() ? 'kernels-relaxed.wasm' : 'kernels.wasm'
+}
 
-/** Compiles the kernels; once, however often it is called. */
+const compiled = new Map<string, Promise<WebAssembly.Module>>()
+
+/** Compiles the kernels; once for each file, unless it fails. */
 export function loadKernels(
-  url = new URL(kernelFile(), import.meta.url),
+  options: KernelOptions = {},
+  folder = new URL('.', import.meta.url),
 ): Promise<WebAssembly.Module> {
-  compiled ??= read(url).then((bytes) => WebAssembly.compile(bytes as BufferSource))
-  return compiled
+  const url = new URL(kernelFile(options), folder)
+  const known = compiled.get(url.href)
+  if (known) return known
+  const module = read(url).then((bytes) => WebAssembly.compile(bytes as BufferSource))
+  compiled.set(url.href, module)
+  module.catch(() => compiled.delete(url.href))
+  return module
 }
 
 async function read(url: URL): Promise<Uint8Array> {
@@ -36,6 +53,13 @@ async function read(url: URL): Promise<Uint8Array> {
     return readFile(url)
   }
   const response = await fetch(url)
-  if (!response.ok) throw new Error(`${url}: ${response.status}`)
+  if (!response.ok) {
+    throw new FileError({
+      fact: 'The kernels of the sampler could not be fetched.',
+      expected: `${url}`,
+      got: `status ${response.status}`,
+      hint: 'serve the .wasm files of longwave beside its modules',
+    })
+  }
   return new Uint8Array(await response.arrayBuffer())
 }
