@@ -8,9 +8,9 @@ import { cellEdges, cellOf, cellWidths, STAGES, strongPredictor } from '../audio
  * A row is [mean, 1 / scale, features ...]: the mean in [-1, 1], the scale (the root mean square of
  * recent errors) in its unit, and features about 1 in size.
  */
-/** Columns before the features. */
+export const FORECAST_WIDTH = 2 + 7 + STAGES - 1
+/** The first of the features. */
 export const FORECAST_FEATURES = 2
-export const FORECAST_WIDTH = FORECAST_FEATURES + 7 + STAGES - 1
 
 /** History before the first target that makes a forecast about as good as an endless one, samples. */
 export const FORECAST_LEAD = 8000
@@ -89,7 +89,7 @@ export class Forecaster {
     rows[at + 1] = inverse
     const position = cell + (mean - this.#table[cell]!) / this.#widths[cell]! // in codes
     rows[at + 2] = position / 128 - 1
-    rows[at + 3] = (log + 6) / 2
+    rows[at + 3] = bounded((log + 6) / 2)
     rows[at + 4] = bounded(this.#logOf(this.#squares[0]!) - log)
     rows[at + 5] = bounded(this.#logOf(this.#squares[2]!) - log)
     rows[at + 6] = bounded(this.#logOf(this.#rounding) - log)

@@ -21,7 +21,7 @@ const LEAST = 1e-6
 /** Numbers that `logisticLevels` takes for each curve: centre, width and weight. */
 export const CURVE_NUMBERS = 3
 
-/** Widths of curves before training, relative to the scale: a narrow, a middle and a wide one. */
+/** Widths of curves before training, relative to the scale: a middle, a narrow and a wide one. */
 const WIDTHS = [0.5, 0.25, 1.5] as const
 
 /**
