@@ -1,6 +1,5 @@
 /** What a training step of the dense flagship needs of memory, and how to cut it to fit a budget. */
-import { UsageError } from '../base/errors.js'
-import { peakBytes, sizeOf, type Tensor } from '../graph/index.js'
+import { peakBytes, type Tensor } from '../graph/index.js'
 import type { FlagshipConfig } from './flagship.js'
 import { type Cut, cut, ROWS } from './flagship-layout.js'
 import {
@@ -13,6 +12,7 @@ import {
 } from './flagship-programs.js'
 import { FORECAST_WIDTH } from './forecast.js'
 import type { Stage } from './model.js'
+import { bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
 
 /** The graphs of one step, and how the segment is cut for them. */
 export interface StepPlan {
@@ -44,9 +44,6 @@ export interface StepMemory {
   total: number
 }
 
-/** Measured: what a small model takes. */
-const ENGINE = 0.5e9
-
 /** Where blocks get smaller for want of memory, they do so in these steps. */
 const SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16] as const
 
@@ -74,12 +71,7 @@ export function planStep(
       least = Math.min(least, memory.total)
     }
   }
-  throw new UsageError({
-    fact: `A training step at a context of ${context} samples does not fit into the memory allowed.`,
-    expected: `${formatGB(least)} or more`,
-    got: formatGB(budget),
-    hint: 'allow more with --memory, or train with a shorter --context',
-  })
+  throw doesNotFit(context, least, budget)
 }
 
 function memoryOf(
@@ -98,13 +90,9 @@ function memoryOf(
     maps: bytesOf(stretch.maps) * (keepsMaps ? stretches : 1),
     stretch: Math.max(peakBytes(forward as Tensor[]), peakBytes(Object.values(backward))),
     block: peakBytes(Object.values(lossAndBack)) + bytesOf(block.features),
-    engine: ENGINE,
+    engine: ENGINE_BYTES,
   }
   return { ...memory, total: Object.values(memory).reduce((sum, bytes) => sum + bytes, 0) }
-}
-
-function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
-  return Object.values(tensors).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
 }
 
 /** The cut and its arithmetic, for a person, and the total in bytes. */
@@ -113,13 +101,8 @@ export function describeStep({ sizes, keepsMaps, memory }: StepPlan): {
   memory: number
 } {
   const { segment, time, tokens, phases, chunk } = sizes
-  const { features, states, maps, stretch, block, engine, total } = memory
-  const parts = { features, states, maps, stretch, block, engine }
-  const sum = Object.entries(parts).map(([name, bytes]) => `${name} ${formatGB(bytes)}`)
   const text =
     `${segment / time} stretches of ${time} samples, ${chunk / phases} blocks of ${tokens} tokens x ` +
-    `${phases} phases, maps ${keepsMaps ? 'kept' : 'made twice'}; ${sum.join(' + ')} = ${formatGB(total)}`
-  return { text, memory: total }
+    `${phases} phases, maps ${keepsMaps ? 'kept' : 'made twice'}; ${describeMemory(memory)}`
+  return { text, memory: memory.total }
 }
-
-const formatGB = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`
