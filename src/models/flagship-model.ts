@@ -36,6 +36,7 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
   return {
     family: 'flagship',
     config,
+    context: config.chunk * config.tokens,
     parameters,
     size: parameters.reduce((total, { shape }) => total + sizeOf(shape), 0),
     initialise: (seed) => initialise(parameters, seed),

@@ -85,6 +85,8 @@ export interface Model<Config = unknown> {
   /** Name of the family, by which checkpoints find it again. */
   readonly family: string
   readonly config: Config
+  /** Samples of history that predictions are made for. */
+  readonly context: number
   readonly parameters: readonly ParameterSpec[]
   /** Number of parameters. */
   readonly size: number

@@ -1,7 +1,8 @@
 import { LongwaveError } from '../base/errors.js'
-import { type FlagshipConfig, flagshipPresets } from './flagship.js'
+import { flagshipPresets } from './flagship.js'
 import { flagship } from './flagship-model.js'
 import type { Model } from './model.js'
+import { wavenet, wavenetPresets } from './wavenet.js'
 
 /** A checkpoint or a command names a model that does not exist. Exit 2. */
 export class UnknownModelError extends LongwaveError {
@@ -9,7 +10,7 @@ export class UnknownModelError extends LongwaveError {
   override readonly exitCode = 2
 }
 
-const FAMILIES: Record<string, (config: never) => Model> = { flagship }
+const FAMILIES: Record<string, (config: never) => Model> = { flagship, wavenet }
 
 /** The model of a family under a configuration, as checkpoints name them. */
 export function openModel(family: string, config: unknown): Model {
@@ -25,8 +26,18 @@ export function openModel(family: string, config: unknown): Model {
   return open(config as never)
 }
 
+/** A named configuration and its family. */
+export interface Preset {
+  readonly family: string
+  /** Plain JSON. */
+  readonly config: object
+}
+
+const of = (family: string, configs: Readonly<Record<string, object>>) =>
+  Object.entries(configs).map(([name, config]) => [name, { family, config }] as const)
+
 /** Named configurations with their family. */
-export const presets: Readonly<Record<string, { family: string; config: FlagshipConfig }>> =
-  Object.fromEntries(
-    Object.entries(flagshipPresets).map(([name, config]) => [name, { family: 'flagship', config }]),
-  )
+export const presets: Readonly<Record<string, Preset>> = Object.fromEntries([
+  ...of('flagship', flagshipPresets),
+  ...of('wavenet', wavenetPresets),
+])

@@ -8,9 +8,9 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/random.js'
 import { Graph, sizeOf } from '../../src/graph/index.js'
-import type { FlagshipConfig } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
-import type { Arrays, Stage } from '../../src/models/model.js'
+import type { Arrays, Model, Stage } from '../../src/models/model.js'
+import { wavenet, wavenetPresets } from '../../src/models/wavenet.js'
 import { ADAMW, adamW, corrections } from '../../src/nn/adamw.js'
 import { engine } from '../graph/gradcheck.js'
 import { FORECAST, LOCAL, STREAM } from '../laws/tiny.js'
@@ -30,8 +30,7 @@ function signal(length: number): Uint8Array {
   )
 }
 
-async function losses(config: FlagshipConfig, stage: Stage): Promise<number[]> {
-  const model = flagship(config)
+async function losses(model: Model, stage: Stage): Promise<number[]> {
   const e = await engine()
   const learner = await model.learner(e, stage)
   const length = learner.lead + learner.segmentLength + 1
@@ -78,10 +77,10 @@ async function losses(config: FlagshipConfig, stage: Stage): Promise<number[]> {
 }
 
 describe('ten losses in nats per target', () => {
-  const golden: [string, FlagshipConfig, Stage, number[]][] = [
+  const golden: [string, Model, Stage, number[]][] = [
     [
       'stream',
-      STREAM,
+      flagship(STREAM),
       { context: 240, part: 'all' },
       [
         5.60719, 5.493874, 5.420749, 5.287495, 5.181779, 5.1304, 5.058751, 4.974261, 4.924579,
@@ -90,7 +89,7 @@ describe('ten losses in nats per target', () => {
     ],
     [
       'stream + local',
-      LOCAL,
+      flagship(LOCAL),
       { context: 240, part: 'all' },
       [
         5.545841, 5.527906, 5.508093, 5.472339, 5.442647, 5.409386, 5.352889, 5.295282, 5.213744,
@@ -99,7 +98,7 @@ describe('ten losses in nats per target', () => {
     ],
     [
       'stream + local, the local part alone',
-      LOCAL,
+      flagship(LOCAL),
       { context: 240, part: 'local' },
       [
         5.545841, 5.529742, 5.513412, 5.487999, 5.471638, 5.45146, 5.4104, 5.372601, 5.311252,
@@ -108,7 +107,7 @@ describe('ten losses in nats per target', () => {
     ],
     [
       'stream + local + forecast',
-      FORECAST,
+      flagship(FORECAST),
       { context: 240, part: 'all' },
       [
         2.840889, 2.78219, 2.859063, 2.753932, 2.728909, 2.827997, 2.781404, 2.755012, 2.793445,
@@ -117,20 +116,32 @@ describe('ten losses in nats per target', () => {
     ],
     [
       'paper with dropout',
-      {
+      flagship({
         ...STREAM,
         form: 'paper',
         dropout: { encoder: 0.2, attention: 0.1, feedForward: 0.1, head: 0.2, token: 0.1 },
-      },
+      }),
       { context: 240, part: 'all' },
       [
         5.834048, 5.935888, 5.677963, 5.088786, 5.533371, 5.516451, 5.819076, 5.710357, 5.421381,
         5.117538,
       ],
     ],
+    [
+      'wavenet',
+      wavenet({
+        ...wavenetPresets.wavenet,
+        ...{ stacks: 2, layers: 3, channels: 3, skip: 17, end: 13, embedding: 4 },
+      }),
+      { context: 240, part: 'all' },
+      [
+        5.611737, 4.939229, 4.780151, 4.78706, 4.720393, 4.721069, 4.674199, 4.547921, 4.579467,
+        4.561938,
+      ],
+    ],
   ]
-  it.each(golden)('of %s', async (_, config, stage, expected) => {
-    const found = await losses(config, stage)
+  it.each(golden)('of %s', async (_, model, stage, expected) => {
+    const found = await losses(model, stage)
     const apart = found.map((loss, i) => Math.abs(loss / expected[i]! - 1))
     expect(
       apart.length === expected.length && apart.every((d) => d < 1e-4),

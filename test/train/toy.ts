@@ -29,6 +29,7 @@ export function toyModel(config: { scale: number } = { scale: 0.01 }): Model {
   return {
     family: 'toy',
     config,
+    context: 2,
     parameters: PARAMETERS,
     size: 2 * LEVELS ** 2 + LEVELS,
     initialise(seed) {

@@ -1,0 +1,75 @@
+/** How segments are cut into stretches, and what a training step takes of memory. */
+import { peakBytes, type Tensor } from '../graph/index.js'
+import {
+  buildCausal,
+  type CausalNetwork,
+  type CausalStretch,
+  differentiateCausal,
+} from './causal-network.js'
+import type { Stage } from './model.js'
+import { bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
+
+/** Samples of a stretch: enough for full speed. */
+export const STRETCH = 8000
+
+/** `length` samples, or a few fewer, as `count` stretches of `time` samples. */
+export function stretches(length: number, bound = STRETCH): { count: number; time: number } {
+  const whole = Math.max(1, Math.floor(length))
+  const count = Math.ceil(whole / bound)
+  return { count, time: Math.floor(whole / count) }
+}
+
+export interface CausalPlan {
+  count: number
+  time: number
+  stretch: CausalStretch
+  /** Gradients by name: see `differentiateCausal`. */
+  backward: Record<string, Tensor>
+  memory: CausalMemory
+}
+
+/** Bytes of the parts of a step, estimated. */
+export interface CausalMemory {
+  /** What is remembered where each stretch begins. */
+  states: number
+  /** The program of a stretch while it runs, and its gradients. */
+  stretch: number
+  engine: number
+  total: number
+}
+
+/** For want of memory stretches get shorter, in these steps. */
+const SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16] as const
+
+/**
+ * The plan with the longest stretches within the stage's memory.
+ *
+ * @throws UsageError when no plan fits
+ */
+export function planCausal(
+  network: CausalNetwork,
+  { context, memory: budget = Number.POSITIVE_INFINITY }: Stage,
+): CausalPlan {
+  let least = Number.POSITIVE_INFINITY
+  for (const share of SHARES) {
+    const { count, time } = stretches(context, STRETCH * share)
+    const stretch = buildCausal(network, time)
+    const backward = differentiateCausal(stretch)
+    const memory = {
+      states: bytesOf(stretch.states) * count,
+      stretch: peakBytes(Object.values(backward)) + bytesOf(backward),
+      engine: ENGINE_BYTES,
+      total: 0,
+    }
+    memory.total = memory.states + memory.stretch + memory.engine
+    if (memory.total <= budget) return { count, time, stretch, backward, memory }
+    least = Math.min(least, memory.total)
+  }
+  throw doesNotFit(context, least, budget)
+}
+
+/** The cut and its arithmetic, for a person, and the total in bytes. */
+export function describeCausal({ count, time, memory }: CausalPlan) {
+  const text = `${count} stretches of ${time} samples; ${describeMemory(memory)}`
+  return { text, memory: memory.total }
+}

@@ -1,0 +1,391 @@
+/** The laws of WaveNet, and with it of every network of causal layers from codes to logits. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { UsageError } from '../../src/base/errors.js'
+import type { Values } from '../../src/engine/index.js'
+import {
+  type DType,
+  gradients,
+  input,
+  type Shape,
+  scale,
+  sizeOf,
+  sum,
+  type Tensor,
+} from '../../src/graph/index.js'
+import { buildCausal, type CausalNetwork } from '../../src/models/causal-network.js'
+import { STRETCH, stretches } from '../../src/models/causal-plan.js'
+import { presets } from '../../src/models/index.js'
+import type { Arrays } from '../../src/models/model.js'
+import {
+  type WaveNetConfig,
+  wavenet,
+  wavenetField,
+  wavenetForward,
+  wavenetPresets,
+} from '../../src/models/wavenet.js'
+import { Parameters } from '../../src/nn/parameters.js'
+import { engine, gradientError } from '../graph/gradcheck.js'
+import {
+  distance,
+  inputsOf,
+  natsOf,
+  normals,
+  once,
+  randomCodes,
+  runPieces,
+  splits,
+  stir,
+  typed,
+} from './tiny.js'
+
+/** Sees 15 samples. No two widths are equal: a wrong axis does not fit. */
+const TINY: WaveNetConfig = {
+  ...wavenetPresets.wavenet,
+  stacks: 2,
+  layers: 3,
+  channels: 3,
+  // so many rectified units that never all are silent
+  skip: 17,
+  end: 13,
+  embedding: 4,
+}
+const FIELD = 15
+
+/** The network of a configuration, which the model keeps to itself. */
+function networkOf(config: WaveNetConfig): CausalNetwork {
+  const stateShapes: Shape[] = Array.from({ length: config.stacks * config.layers }, (_, i) => [
+    1,
+    config.channels,
+    (config.kernel - 1) * 2 ** (i % config.layers),
+  ])
+  return {
+    receptiveField: wavenetField(config),
+    stateShapes,
+    forward: (p, codes, states) => wavenetForward(p, config, codes, states),
+  }
+}
+
+const randomParameters = (config: WaveNetConfig, seed: number): Arrays =>
+  stir(wavenet(config).initialise(seed), seed)
+
+/** States before the first sample. */
+function silence(states: Readonly<Record<string, Tensor>>): Record<string, Float64Array> {
+  const entries = Object.entries(states)
+  return Object.fromEntries(entries.map(([k, t]) => [k, new Float64Array(sizeOf(t.shape))]))
+}
+
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
+
+describe('forward = step', () => {
+  const types: [Exclude<DType, 'int32'>, number][] = [
+    ['float64', 1e-10],
+    ['float32', 1e-5],
+  ]
+  it.each(types)('for any split, in %s', async (dtype, tolerance) => {
+    const time = 60
+    const network = networkOf({ ...TINY, kernel: 3 })
+    const parameters = typed(randomParameters({ ...TINY, kernel: 3 }, 1), dtype)
+    const codes = Int32Array.from(randomCodes(time, 1))
+    const feeds = { codes: { values: codes as Values, perSample: 1 } }
+    const programOf = once(async (length) => {
+      const { logits, next } = buildCausal(network, length, dtype)
+      return (await engine()).compile({ logits, ...next })
+    })
+    const whole = await runPieces(programOf, [time], feeds, parameters)
+    expect(whole.logits).toHaveLength(time * 256)
+    const check = async (pieces: number[]) => {
+      const found = await runPieces(programOf, pieces, feeds, parameters)
+      for (const [name, values] of Object.entries(whole)) {
+        expect(distance(found[name]!, values), name).toBeLessThan(tolerance)
+      }
+    }
+    await check(Array(time).fill(1))
+    await fc.assert(fc.asyncProperty(splits(time, [1, 2, 5, 21]), check), { numRuns: 8, seed: 1 })
+  })
+})
+
+describe('causality', () => {
+  const time = 50
+  const codes = randomCodes(time, 2)
+
+  it('by gradient: a prediction depends on the newest 15 samples, and on nothing else', async () => {
+    const { p, logits, states } = buildCausal(networkOf(TINY), time, 'float64')
+    // what is looked up of every sample, [channels, time]
+    const looked = p.graph.nodes.find((node) => node.op.name === 'take')!
+    expect(looked.shape).toEqual([TINY.channels, time])
+    const dy = input(p.graph, 'dy', logits.shape)
+    const dx = gradients([[logits, dy]], [looked])[0]!
+    const program = await (await engine()).compile({ dx })
+    const feeds = {
+      ...typed(randomParameters(TINY, 2), 'float64'),
+      ...silence(states),
+      codes: Int32Array.from(codes),
+    }
+    const seen = new Set<number>()
+    for (const t of [0, 1, 7, ...range(14, time)]) {
+      const only = new Float64Array(time * 256)
+      only.set(normals(256, 2, t), t * 256)
+      const found = (await program.run({ ...feeds, dy: only })).dx!
+      const times = range(0, time).filter((i) =>
+        range(0, TINY.channels).some((c) => found[c * time + i] !== 0),
+      )
+      for (const i of times) seen.add(t - i)
+      expect(times).toContain(t)
+    }
+    expect([...seen].sort((a, b) => a - b)).toEqual(range(0, FIELD))
+    expect(wavenetField(TINY)).toBe(FIELD)
+  })
+
+  it('by change: another sample changes the 15 predictions after it, and no other', async () => {
+    const { logits, states } = buildCausal(networkOf(TINY), time, 'float64')
+    const program = await (await engine()).compile({ logits })
+    const feeds = { ...typed(randomParameters(TINY, 2), 'float64'), ...silence(states) }
+    const run = async (of: Uint8Array) =>
+      (await program.run({ ...feeds, codes: Int32Array.from(of) })).logits!
+    const before = await run(codes)
+    for (const t of [0, 11, 30, 45]) {
+      const after = await run(codes.with(t, 255 - codes[t]!))
+      const rows = range(0, time).filter((row) =>
+        range(row * 256, row * 256 + 256).some((i) => before[i] !== after[i]),
+      )
+      expect(rows).toEqual(range(t, Math.min(time, t + FIELD)))
+    }
+  })
+
+  it('and the preset sees 4093 samples, as the table of SaShiMi has it', () => {
+    expect(wavenetField(wavenetPresets.wavenet)).toBe(4093)
+    expect(wavenet(wavenetPresets.wavenet).context).toBe(4093)
+    expect(wavenet(wavenetPresets['wavenet-small']).context).toBe(2047)
+  })
+})
+
+describe('gradients', () => {
+  it('equal central differences, of parameters and of states', async () => {
+    // fewer levels: every number of every parameter is moved
+    const config = { ...TINY, levels: 7 as 256 }
+    const network = networkOf(config)
+    const declared = [...buildCausal(network, 1).p.declared.values()]
+    const shapes: Record<string, Shape> = Object.fromEntries([
+      ...declared.map(({ name, shape }) => [name, shape]),
+      ...network.stateShapes.map((shape, i) => [`state.${i}`, shape]),
+    ])
+    const codes = Int32Array.from(randomCodes(9, 3), (code) => code % 7)
+    const error = await gradientError(
+      shapes,
+      ({ codes, ...inputs }, graph) => {
+        const p = new Parameters(graph)
+        for (const { name } of declared) p.tensors.set(name, inputs[name]!)
+        const states = network.stateShapes.map((_, i) => inputs[`state.${i}`]!)
+        return network.forward(p, codes!, states).logits
+      },
+      { ints: { codes }, draw: (random) => 0.7 * random.normal() },
+    )
+    expect(error).toBeLessThan(1e-6)
+  })
+})
+
+/** Mean nats of the targets of whole segments and its gradients, by one graph in float64. */
+async function undivided(config: WaveNetConfig, weights: Arrays, segments: readonly Uint8Array[]) {
+  const time = segments[0]!.length - 1
+  const { p, nats, states } = buildCausal(networkOf(config), time, 'float64')
+  const names = [...p.tensors.keys()]
+  const mean = scale(sum(nats), 1 / (time * segments.length))
+  const found = gradients([mean], [...p.tensors.values()])
+  const program = await (await engine()).compile({
+    nats: sum(nats),
+    ...Object.fromEntries(names.map((name, i) => [`grad.${name}`, found[i]!])),
+  })
+  const total: Record<string, number[]> = {}
+  for (const codes of segments) {
+    const found = await program.run({
+      ...typed(weights, 'float64'),
+      ...silence(states),
+      codes: Int32Array.from(codes.subarray(0, -1)),
+      targets: Int32Array.from(codes.subarray(1)),
+    })
+    for (const [name, array] of Object.entries(found)) {
+      total[name] = Array.from(array, (value, i) => value + (total[name]?.[i] ?? 0))
+    }
+  }
+  await program.dispose()
+  const grads = names.map((name) => [name, total[`grad.${name}`]!] as const)
+  return { nats: total.nats![0]!, gradients: Object.fromEntries(grads) }
+}
+
+describe('the learner', () => {
+  it.each([
+    ['one stretch', 300, 300],
+    ['two stretches', STRETCH + 3, STRETCH + 2],
+  ])('finds what one undivided graph finds: %s', async (_, context, length) => {
+    const parameters = randomParameters(TINY, 4)
+    const learner = await wavenet(TINY).learner(await engine(), { context, part: 'all' })
+    expect(learner.segmentLength).toBe(length)
+    expect(learner.lead).toBe(0)
+    const segments = [4, 5].map((seed) => randomCodes(length + 1, seed))
+    const { nats, targets, gradients: found } = await learner.learn(parameters, segments, 0)
+    const expected = await undivided(TINY, parameters, segments)
+    expect(targets).toBe(2 * length)
+    expect(Math.abs(nats / expected.nats - 1)).toBeLessThan(1e-5)
+    expect(Object.keys(found)).toEqual(Object.keys(parameters))
+    for (const [name, array] of Object.entries(expected.gradients)) {
+      expect(distance(found[name]!, array), name).toBeLessThan(1e-4)
+    }
+    const scored = await learner.score(parameters, segments)
+    expect(scored.targets).toBe(targets)
+    expect(Math.abs(scored.nats / nats - 1)).toBeLessThan(1e-5)
+    await learner.dispose()
+  })
+
+  it('gives the same bits for the same codes, and the same initial values for a seed', async () => {
+    const model = wavenet(TINY)
+    expect(model.initialise(7)).toEqual(model.initialise(7))
+    expect(model.initialise(7)).not.toEqual(model.initialise(8))
+    const segments = [randomCodes(401, 7)]
+    const once = async () => {
+      const learner = await model.learner(await engine(), { context: 400, part: 'all' })
+      const { nats, gradients } = await learner.learn(model.initialise(7), segments, 0)
+      await learner.dispose()
+      return { nats, gradients }
+    }
+    expect(await once()).toEqual(await once())
+  })
+
+  it('refuses to train a local part, and steps that do not fit', async () => {
+    const model = wavenet(TINY)
+    const local = { context: 100, part: 'local' } as const
+    expect(() => model.plan(local)).toThrow(UsageError)
+    expect(() => model.plan(local)).toThrow(/wavenet has no local path/)
+    await expect(model.learner(await engine(), local)).rejects.toThrow(UsageError)
+    expect(() => model.plan({ context: 1e5, part: 'all', memory: 1e6 })).toThrow(/does not fit/)
+  })
+
+  it('shortens its stretches for want of memory', () => {
+    const model = wavenet(wavenetPresets.wavenet)
+    const plenty = model.plan({ context: 16_000, part: 'all' })
+    expect(plenty.text).toContain('2 stretches of 8000 samples')
+    const tight = model.plan({ context: 16_000, part: 'all', memory: plenty.memory - 1 })
+    expect(tight.text).toContain('4 stretches of 4000 samples')
+    expect(tight.memory).toBeLessThan(plenty.memory)
+  })
+})
+
+describe('stretches', () => {
+  it('are equal, within the bound, and miss less than one sample each', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1e6 }),
+        fc.integer({ min: 1, max: 9e3 }),
+        (n, bound) => {
+          const { count, time } = stretches(n, bound)
+          expect(time).toBeLessThanOrEqual(bound)
+          expect(time).toBeGreaterThan(0)
+          expect(n - count * time).toBeGreaterThanOrEqual(0)
+          expect(n - count * time).toBeLessThan(count)
+        },
+      ),
+    )
+  })
+})
+
+/** Nats of every code by one graph over all of them, in float64. */
+async function natsOfAll(weights: Arrays, codes: Uint8Array): Promise<Values> {
+  const { nats, states } = buildCausal(networkOf(TINY), codes.length, 'float64')
+  const program = await (await engine()).compile({ nats })
+  const feeds = { ...typed(weights, 'float64'), ...silence(states), codes: inputsOf(codes) }
+  const found = await program.run({ ...feeds, targets: Int32Array.from(codes) })
+  await program.dispose()
+  return found.nats!
+}
+
+describe('the scorer', () => {
+  it.each([
+    ['a piece', 100],
+    ['a piece of several stretches', 2 * STRETCH + 77],
+    ['one sample', 1],
+  ])('gives the nats of one graph: %s', async (_, samples) => {
+    const weights = randomParameters(TINY, 8)
+    const codes = randomCodes(samples, 8)
+    const expected = await natsOfAll(weights, codes)
+    const scorer = await wavenet(TINY).scorer(await engine(), weights)
+    const progress: number[] = []
+    for (const context of [FIELD, 16_000]) {
+      const found = await scorer.score(codes, context, (done) => progress.push(done))
+      expect(distance(found, expected)).toBeLessThan(1e-5)
+      expect(progress.at(-1)).toBe(samples)
+    }
+    expect(await scorer.score(new Uint8Array(0), 100)).toHaveLength(0)
+    await scorer.dispose()
+  })
+
+  it.each([1, 2, 3, 7, 14])('sees no more than a context of %i samples', async (context) => {
+    const weights = randomParameters(TINY, 9)
+    const codes = randomCodes(60, 9)
+    const scorer = await wavenet(TINY).scorer(await engine(), weights)
+    const before = await scorer.score(codes, context)
+    let farthest = 0
+    for (const at of range(0, 40)) {
+      const after = await scorer.score(codes.with(at, 255 - codes[at]!), context)
+      // the prediction of a sample sees those before it: that of the next one, a distance of one
+      const moved = range(0, 60).filter((i) => i !== at && before[i] !== after[i])
+      expect(Math.min(...moved, 60)).toBeGreaterThan(at)
+      farthest = Math.max(farthest, ...moved.map((i) => i - at))
+    }
+    expect(farthest).toBe(context < 2 ? 1 : 2 * Math.floor(context / 2))
+    await scorer.dispose()
+  })
+})
+
+describe('the generator', () => {
+  it('sample by sample gives the nats of the scorer, after a prompt of any length', async () => {
+    const weights = randomParameters(TINY, 10)
+    const model = wavenet(TINY)
+    const codes = randomCodes(70, 10)
+    const scorer = await model.scorer(await engine(), weights)
+    const expected = await scorer.score(codes, 1000)
+    expect(Math.max(...expected) - Math.min(...expected)).toBeGreaterThan(1)
+    for (const context of [FIELD, 1000]) {
+      const generator = await model.generator(await engine(), weights, context)
+      // the same generator every time: what was there before is forgotten
+      for (const prompt of [0, 1, 2, 14, 40, 15, 16]) {
+        await generator.prime(codes.subarray(0, prompt))
+        for (let t = prompt; t < Math.min(70, prompt + 25); t++) {
+          const nats = natsOf(await generator.logits(), codes[t]!)
+          expect(Math.abs(nats - expected[t]!), `${prompt} ${t}`).toBeLessThan(1e-4)
+          await generator.push(codes[t]!)
+        }
+      }
+      await generator.dispose()
+    }
+    await scorer.dispose()
+  })
+})
+
+describe('the presets', () => {
+  it('have the parameters of the published 4.24M, but what nobody reads', () => {
+    const { size } = wavenet(wavenetPresets.wavenet)
+    const { channels } = wavenetPresets.wavenet
+    // of the published count 64 x 64 are the residual connection of the last layer
+    expect(size).toBe(4_244_480 - channels * channels)
+    expect(Math.abs(size / 4.24e6 - 1)).toBeLessThan(0.02)
+    // the other size of the same table
+    expect(wavenet({ ...wavenetPresets.wavenet, skip: 512 }).size).toBe(2_671_616 - channels ** 2)
+    expect(wavenet(wavenetPresets['wavenet-small']).size).toBe(307_840)
+  })
+
+  it('are known by name', () => {
+    for (const name of ['wavenet', 'wavenet-small']) {
+      expect(presets[name]).toMatchObject({ family: 'wavenet' })
+    }
+  })
+
+  it.each([
+    ['no stacks', { stacks: 0 }],
+    ['half a channel', { channels: 2.5 }],
+    ['one tap', { kernel: 1 }],
+    ['dilations beyond all music', { layers: 60 }],
+    ['other levels', { levels: 16 as 256 }],
+  ])('cannot be made to have %s', (_, change) => {
+    expect(() => wavenet({ ...TINY, ...change })).toThrow(UsageError)
+  })
+})
