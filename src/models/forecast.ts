@@ -1,4 +1,7 @@
-import { cellEdges, cellOf, cellWidths, STAGES, strongPredictor } from '../audio/index.js'
+// by file: a sampler in a browser needs no decoders
+import { cellEdges, cellOf, cellWidths } from '../audio/cells.js'
+import { STAGES, strongPredictor } from '../audio/prediction/predictor.js'
+import type { Recordable, Tape } from '../base/tape.js'
 
 /**
  * What adaptive linear prediction says of the sample after each, as numbers for a network: where it
@@ -21,7 +24,7 @@ const DECAYS = [0.1, 0.02, 0.003] as const
 const MOST = 3
 
 /** Forecasts of one recording, from its first sample on; begins as after endless silence. */
-export class Forecaster {
+export class Forecaster implements Recordable {
   readonly #table: Float32Array
   readonly #edges: Float64Array
   readonly #widths: Float64Array
@@ -56,6 +59,16 @@ export class Forecaster {
       this.#lookAhead()
       if (rows) this.#describe(rows, i * FORECAST_WIDTH)
     }
+  }
+
+  record(tape: Tape): void {
+    this.#predictor.record(tape)
+    tape.array(this.#squares)
+    this.#mean = tape.number(this.#mean)
+    this.#cell = tape.number(this.#cell)
+    this.#rounding = tape.number(this.#rounding)
+    this.#logScale = tape.number(this.#logScale)
+    this.#surprise = tape.number(this.#surprise)
   }
 
   #take(code: number): void {

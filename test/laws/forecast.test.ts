@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type QuantizerName, quantizer, SILENCE } from '../../src/audio/index.js'
 import { Random } from '../../src/base/random.js'
+import { restoreState, saveState } from '../../src/base/tape.js'
 import { segmentAt } from '../../src/data/index.js'
 import {
   FORECAST_FEATURES,
@@ -51,6 +52,22 @@ describe.each(RECORDINGS)('of %s', (_, codes) => {
       }),
       { numRuns: 15, seed: 51, examples: [[Array(codes.length).fill(1)]] },
     )
+  })
+
+  it('a copy of what is remembered goes on to the same rows, bit for bit', () => {
+    for (const heard of [0, 1, 7, 64, 161, 500]) {
+      const forecaster = new Forecaster(quantizer('mu-law').table)
+      forecaster.run(codes.subarray(0, heard))
+      const saved = saveState(forecaster)
+      // whatever else the same one, or another, has heard is forgotten
+      for (const other of [forecaster, new Forecaster(quantizer('mu-law').table)]) {
+        other.run(randomCodes(300, 52))
+        restoreState(other, saved)
+        const rows = new Float32Array((codes.length - heard) * FORECAST_WIDTH)
+        other.run(codes.subarray(heard), rows)
+        expect(same(rows, whole.subarray(heard * FORECAST_WIDTH))).toBe(true)
+      }
+    }
   })
 
   it('history that was only heard gives the same rows after it', () => {

@@ -1,5 +1,7 @@
+import type { Recordable, Tape } from '../../base/tape.js'
+
 /** The last values of a signal, newest first. */
-export interface History {
+export interface History extends Recordable {
   /** The newest value is at `start`; zeros stand for what was before the first. */
   readonly values: Float64Array
   readonly start: number
@@ -18,6 +20,10 @@ export function history(length: number): History {
         state.start = room
       }
       state.values[--state.start] = value
+    },
+    record(tape: Tape) {
+      tape.array(state.values)
+      state.start = tape.number(state.start)
     },
   }
   return state

@@ -1,3 +1,4 @@
+import type { Recordable } from '../../base/tape.js'
 import { dot, history } from './history.js'
 
 export interface LeastSquaresOptions {
@@ -11,7 +12,7 @@ export interface LeastSquaresOptions {
   factorEvery: number
 }
 
-export interface LeastSquares {
+export interface LeastSquares extends Recordable {
   /** [order] of the newest value first. */
   readonly weights: Float64Array
   /** Takes the next value of the signal. */
@@ -139,6 +140,14 @@ export function leastSquares(options: LeastSquaresOptions): LeastSquares {
       }
       past.push(value)
       if (++samples % stepEvery === 0) learn()
+    },
+    record(tape) {
+      for (const array of [products, weights, lower]) tape.array(array)
+      past.record(tape)
+      slot = tape.number(slot)
+      samples = tape.number(samples)
+      factoredPower = tape.number(factoredPower)
+      factoredAt = tape.number(factoredAt)
     },
   }
 }

@@ -1,6 +1,7 @@
+import type { Recordable } from '../../base/tape.js'
 import { dot, history } from './history.js'
 
-export interface Lms {
+export interface Lms extends Recordable {
   predict(): number
   /** Takes the value that came. */
   update(value: number): void
@@ -30,6 +31,12 @@ export function normalisedLms(taps: number, step: number): Lms {
       const oldest = values[start + taps - 1]!
       power = Math.max(0, power + value * value - oldest * oldest)
       past.push(value)
+    },
+    record(tape) {
+      past.record(tape)
+      tape.array(weights)
+      power = tape.number(power)
+      predicted = tape.number(predicted)
     },
   }
 }

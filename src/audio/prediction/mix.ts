@@ -1,6 +1,7 @@
+import type { Recordable } from '../../base/tape.js'
 import { dot } from './history.js'
 
-export interface Mix {
+export interface Mix extends Recordable {
   predict(parts: Float64Array): number
   /** @param weight how much this sample counts, such as one over its expected squared error */
   update(parts: Float64Array, value: number, weight: number): void
@@ -55,6 +56,11 @@ export function mix(n: number): Mix {
       if (++since < SOLVE_EVERY) return
       since = 0
       solve()
+    },
+    record(tape) {
+      // the factor too: where no solution is found, it keeps what was computed before
+      for (const array of [covariance, cross, weights, lower, y]) tape.array(array)
+      since = tape.number(since)
     },
   }
 }

@@ -1,3 +1,4 @@
+import type { Recordable } from '../../base/tape.js'
 import { dot, history } from './history.js'
 import { leastSquares } from './least-squares.js'
 import { normalisedLms } from './lms.js'
@@ -5,7 +6,7 @@ import { mix } from './mix.js'
 import { roundingFilter, roundingVariance } from './rounding.js'
 
 /** Adaptive linear prediction, as in lossless audio coders: all that it knows comes from the past. */
-export interface LinearPredictor {
+export interface LinearPredictor extends Recordable {
   /** The expected next value. */
   predict(): number
   /**
@@ -30,6 +31,11 @@ export function plainPredictor(order: number): LinearPredictor {
       peak = Math.max(peak, Math.abs(value))
       fit.update(value)
       past.push(value)
+    },
+    record(tape) {
+      fit.record(tape)
+      past.record(tape)
+      peak = tape.number(peak)
     },
   }
 }
@@ -105,6 +111,13 @@ export function strongPredictor(): LinearPredictor & {
         left -= parts[i]!
       }
       weigh.update(parts, value, 1 / (variance + roundingVariance(cell)))
+    },
+    record(tape) {
+      for (const part of [fit, ...filters, weigh, past, rounding]) part.record(tape)
+      tape.array(parts)
+      tape.array(stages)
+      variance = tape.number(variance)
+      peak = tape.number(peak)
     },
   }
 }

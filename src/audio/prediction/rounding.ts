@@ -1,3 +1,4 @@
+import type { Recordable } from '../../base/tape.js'
 import { dot, type History } from './history.js'
 
 /** How many of the last values are still uncertain; older ones are taken as they are. */
@@ -9,7 +10,7 @@ const EXCESS_DECAY = 0.015
 /** An error counts at most so many expected squares: one attack must not blind the filter. */
 const MOST_SURPRISE = 25
 
-export interface RoundingFilter {
+export interface RoundingFilter extends Recordable {
   /** Looks ahead: the expected squared error of the prediction, without the rounding to come. */
   expect(): number
   /** Pushes the estimate of a rounded value onto the history and mends those before it. */
@@ -27,7 +28,7 @@ export function roundingVariance(cell: number): number {
  * the errors of older values only those of the last few are followed.
  *
  * @param weights of the linear prediction, newest value first
- * @param past the values that it weighs; the filter owns it
+ * @param past the values that it weighs; the filter writes them, their owner records them
  */
 export function roundingFilter(weights: Float64Array, past: History): RoundingFilter {
   const n = TRACKED
@@ -66,6 +67,13 @@ export function roundingFilter(weights: Float64Array, past: History): RoundingFi
       const square = Math.min(error * error, MOST_SURPRISE * variance)
       excess += EXCESS_DECAY * (Math.max(0, square - noise - inherited) - excess)
       excess = Math.min(excess, 1)
+    },
+    record(tape) {
+      tape.array(errors)
+      tape.array(ahead)
+      inherited = tape.number(inherited)
+      excess = tape.number(excess)
+      prior = tape.number(prior)
     },
   }
 }
