@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { QUANTIZER_NAMES, type Quantizer, quantizer } from '../audio/index.js'
-import { FileError, LongwaveError, messageOf } from '../base/errors.js'
-import { type Arrays, type Model, openModel } from '../models/index.js'
+import { FileError, messageOf } from '../base/errors.js'
+import { type Arrays, type Model, openModel, UnknownModelError } from '../models/index.js'
 import { initialFrom, loadModelFolder } from '../train/index.js'
 
 /** What a trained model's codes stand for. */
@@ -27,8 +27,6 @@ const schema = z.object({
       sampleRate: z.number().positive(),
       quantizer: z.enum(QUANTIZER_NAMES as ['mu-law', 'linear']),
     }),
-    chunk: z.number().int().positive(),
-    tokens: z.number().int().positive(),
   }),
 })
 
@@ -51,15 +49,17 @@ export function openTrained(path: string): Trained {
       sampleRate: described.audio.sampleRate,
       quantizer: quantizer(described.audio.quantizer),
     },
-    context: described.chunk * described.tokens,
+    context: model.context,
   }
 }
 
 function open(folder: string, family: string, config: unknown): Model {
   try {
-    return openModel(family, config)
+    const model = openModel(family, config)
+    if (Number.isSafeInteger(model.context) && model.context > 0) return model
+    throw new TypeError(`a context of ${model.context} samples`)
   } catch (thrown) {
-    if (thrown instanceof LongwaveError) throw thrown
+    if (thrown instanceof UnknownModelError) throw thrown
     throw notDescribed(folder, messageOf(thrown))
   }
 }

@@ -2,9 +2,11 @@ import type { QuantizerName } from '../audio/index.js'
 import { UsageError } from '../base/errors.js'
 import { localPath, type Model, openModel, presets } from '../models/index.js'
 import { parseNumber } from './numbers.js'
+import { flagOf } from './train-options.js'
 
-/** Model options of a command. */
+/** Model options of a command; those without a word of it are of the flagship alone. */
 export interface ModelFlags {
+  /** Of any family. */
   preset?: string | undefined
   chunk?: number | undefined
   layers?: number | undefined
@@ -14,7 +16,7 @@ export interface ModelFlags {
   local?: number | undefined
   /** Curves around the forecast of linear prediction; 0 for no forecast. */
   forecast?: number | undefined
-  /** `key=value` of entries of the configuration. */
+  /** `key=value` of entries of the configuration, of any family. */
   set?: readonly string[] | undefined
 }
 
@@ -43,17 +45,12 @@ export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model
   }
   const { sampleRate, quantizer } = audio
   const config: Json = { ...structuredClone(base.config), audio: { sampleRate, quantizer } }
-  for (const key of ['chunk', 'layers', 'heads', 'headWidth'] as const) {
+  if (base.family !== 'flagship') refuseFlagship(flags, preset, config)
+  for (const key of ENTRIES) {
     if (flags[key] !== undefined) setEntry(config, key, flags[key])
   }
-  if (local !== undefined) {
-    if (!('local' in config)) throw unknownKey('local', config)
-    config.local = local === 0 ? null : localPath(local)
-  }
-  if (forecast !== undefined) {
-    if (!('forecast' in config)) throw unknownKey('forecast', config)
-    config.forecast = forecast === 0 ? null : { curves: forecast }
-  }
+  if (local !== undefined) config.local = local === 0 ? null : localPath(local)
+  if (forecast !== undefined) config.forecast = forecast === 0 ? null : { curves: forecast }
   if (typeof config.chunk === 'number' && 'tokens' in config) {
     config.tokens = Math.ceil(context / config.chunk)
   }
@@ -69,6 +66,22 @@ export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model
 
 /** Taken where no preset is named. */
 export const DEFAULT_PRESET = 'stream'
+
+/** Flags that are entries of the flagship's configuration. */
+const ENTRIES = ['chunk', 'layers', 'heads', 'headWidth'] as const
+
+/** @throws UsageError that names the flags that only the flagship has */
+function refuseFlagship(flags: ModelFlags, preset: string, config: Json): void {
+  const keys = ([...ENTRIES, 'local', 'forecast'] as const).filter((k) => flags[k] !== undefined)
+  if (keys.length === 0) return
+  const own = Object.keys(presets).filter((name) => presets[name]!.family === 'flagship')
+  throw new UsageError({
+    fact: `The preset ${preset} has no option ${keys.map(flagOf).join(', ')}.`,
+    expected: `these with the presets ${own.join(', ')}`,
+    got: `--preset ${preset}`,
+    hint: `--set key=value changes this one: ${keysOf(config, '').join(', ')}`,
+  })
+}
 
 function parseValue(text: string): unknown {
   try {

@@ -168,4 +168,5 @@ export function checkLasting(
   })
 }
 
-const flagOf = (key: string) => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`
+/** `headWidth` as it is written, `--head-width`. */
+export const flagOf = (key: string) => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`

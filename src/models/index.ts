@@ -7,5 +7,5 @@ export {
   receptiveField,
 } from './flagship.js'
 export type * from './model.js'
-export { openModel, type Preset, presets } from './registry.js'
+export { openModel, type Preset, presets, UnknownModelError } from './registry.js'
 export { type WaveNetConfig, wavenetField, wavenetPresets } from './wavenet.js'

@@ -262,8 +262,16 @@ describe('a bad wish', () => {
 
     set({ family: 'flagship', config: { ...TINY, width: 8 } })
     expect((await run()).code).toBeGreaterThan(0)
+    set({ family: 'wavelet', config: TINY })
+    expect(await run()).toMatchObject({ code: 2, stderr: expect.stringContaining('wavelet') })
     set({ family: 'wavenet', config: TINY })
-    expect(await run()).toMatchObject({ code: 2, stderr: expect.stringContaining('wavenet') })
+    expect(await run()).toMatchObject({ code: 3, stderr: expect.stringContaining('stacks') })
+    const { chunk: _, ...without } = TINY
+    set({ family: 'flagship', config: without })
+    expect(await run()).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('describe a model'),
+    })
     set({ family: 'flagship', config: { audio: TINY.audio } })
     expect(await run()).toMatchObject({
       code: 3,

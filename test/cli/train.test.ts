@@ -233,6 +233,41 @@ describe('longwave train', () => {
     expect((await train(['--out', run, '--resume', '--minutes', '1e-9'])).code).toBe(0)
   })
 
+  it('trains a WaveNet, to be scored, continued and shipped by the same commands', async () => {
+    const sizes = ['stacks=2', 'layers=4', 'channels=4', 'skip=8', 'end=8', 'embedding=4']
+    const wish = [
+      ...['--data', data, '--out', run, '--preset', 'wavenet-small'],
+      ...sizes.flatMap((entry) => ['--set', entry]),
+      ...['--context', '500', '--targets', '20k', '--targets-per-step', '500', '--lr', '0.02'],
+      ...['--eval-every', '10k', '--eval-targets', '1000', '--threads', '1'],
+    ]
+    const first = await train(wish)
+    expect(first).toMatchObject({ code: 0, stderr: '' })
+    expect(first.stdout).toContain('model   wavenet')
+    expect(first.stdout).toContain('1 stretches of 500 samples')
+    const metrics = readMetrics(run)
+    expect(metrics).toHaveLength(40)
+    expect(metrics.at(-1)!.heldOutBits).toBeLessThan(metrics[0]!.bits - 0.5)
+    expect(readRunFile(run).model).toMatchObject({
+      family: 'wavenet',
+      config: { channels: 4, audio: { sampleRate: RATE, quantizer: 'mu-law' } },
+    })
+
+    const shipped = join(root, 'shipped')
+    const exported = await start(['export', '--checkpoint', run, '--out', shipped])
+    expect(exported).toMatchObject({ code: 0 })
+    const wav = join(shared, 'audio/test/110.wav')
+    const scored = await start(['eval', '--checkpoint', shipped, '--audio', wav, '--json'])
+    expect(scored).toMatchObject({ code: 0, stderr: '' })
+    // two stacks of dilations 1 to 8
+    expect(JSON.parse(scored.stdout).results[0]).toMatchObject({ model: 'wavenet', context: 31 })
+    expect(JSON.parse(scored.stdout).results[0].bitsPerSample).toBeLessThan(metrics[0]!.bits)
+    const out = join(root, 'more.wav')
+    const more = ['--checkpoint', shipped, '--prompt', wav, '--seconds', '0.05', '--out', out]
+    expect(await start(['generate', ...more])).toMatchObject({ code: 0 })
+    expect(existsSync(out)).toBe(true)
+  })
+
   it('starts from the weights of another run', async () => {
     await train(begin(run))
     const next = join(root, 'next')
@@ -261,6 +296,29 @@ describe('longwave train', () => {
       ['--out', 'RUN', '--data', 'DATA', '--memory', '300MB'],
       2,
       'does not fit into the memory allowed',
+    ],
+    [
+      'options of the flagship for another family',
+      [
+        '--out',
+        'RUN',
+        '--data',
+        'DATA',
+        '--preset',
+        'wavenet',
+        '--local',
+        '8',
+        '--head-width',
+        '4',
+      ],
+      2,
+      'The preset wavenet has no option --head-width, --local.',
+    ],
+    [
+      'a local part of a model that has none',
+      ['--out', 'RUN', '--data', 'DATA', '--preset', 'wavenet', '--curriculum', 'local@64:9'],
+      2,
+      'The wavenet has no local path',
     ],
     ['a bad --rate', ['--out', 'RUN', '--data', 'DATA', '--rate', 'x'], 2, '--rate takes PREFIX='],
   ])('explains %s', async (_, args, code, text) => {
@@ -478,6 +536,17 @@ describe('modelOf', () => {
     expect(configOf({ forecast: 0 }).forecast).toBeNull()
     expect(configOf({}).forecast).toBeNull()
     expect(configOf({ set: ['filters=[8,8,8,8,8]'] }).filters).toEqual([8, 8, 8, 8, 8])
+  })
+
+  it('of another family takes its entries by --set alone', () => {
+    const flags = { preset: 'wavenet', set: ['stacks=2', 'channels=8'] }
+    expect(configOf(flags)).toMatchObject({ stacks: 2, channels: 8, layers: 10, audio })
+    expect(configOf(flags)).not.toHaveProperty('tokens')
+    for (const flag of ['chunk', 'layers', 'heads', 'headWidth', 'local', 'forecast']) {
+      expect(() => configOf({ preset: 'wavenet', [flag]: 1 })).toThrow('no option --')
+    }
+    expect(() => configOf({ preset: 'wavenet', set: ['chunk=8'] })).toThrow('no option chunk')
+    expect(() => configOf({ preset: 'wavenet', set: ['layers=0'] })).toThrow(UsageError)
   })
 
   it('refuses unknown keys, other kinds of values and nonsense', () => {
