@@ -31,12 +31,15 @@ export function kernelFile({ exact = false }: KernelOptions = {}): string {
   return !exact && hasRelaxedSimd() ? 'kernels-relaxed.wasm' : 'kernels.wasm'
 }
 
+/** Beside this module; of this module as a source, where the build puts it. */
+const HOME = new URL(import.meta.url.endsWith('.ts') ? '../../dist/stream/' : '.', import.meta.url)
+
 const compiled = new Map<string, Promise<WebAssembly.Module>>()
 
 /** Compiles the kernels; once for each file, unless it fails. */
 export function loadKernels(
   options: KernelOptions = {},
-  folder = new URL('.', import.meta.url),
+  folder = HOME,
 ): Promise<WebAssembly.Module> {
   const url = new URL(kernelFile(options), folder)
   const known = compiled.get(url.href)

@@ -91,30 +91,38 @@ export class StreamRuntime {
   }
 
   /**
-   * Writes what a cache remembers of a sample, as if the stream had come by it.
+   * Writes what a cache remembers of tokens of a phase, as if the stream had come by them.
    *
-   * @param sample counted from the first that the caches know
-   * @param row [groups width]
+   * @param first counted from the first token that the phase has come by
+   * @param rows [tokens, groups width], of as many tokens as the window holds at most
    */
-  remember(cache: string, sample: number, row: Float32Array): void {
+  remember(cache: string, phase: number, first: number, rows: Float32Array): void {
     const place = this.#cache(cache)
     const { at, phases, window, groups, width, padded, rowBytes, phaseBytes } = place
-    const [phase, token] = [sample % phases, Math.floor(sample / phases)]
-    const start = this.header.state + at + CACHE_HEADER + phase * phaseBytes
-    const to = start + (token % window) * rowBytes
-    if (place.type === 'f32') {
-      for (let g = 0; g < groups; g++) {
-        const part = row.subarray(g * width, (g + 1) * width)
-        this.#floats.set(part, to / 4 + g * padded)
-      }
-      return
+    const tokens = rows.length / (groups * width)
+    if (!(phase >= 0 && phase < phases && Number.isInteger(tokens) && tokens <= window)) {
+      throw new LongwaveError({
+        fact: `The rows for ${cache} do not fit.`,
+        expected: `one of ${phases} phases, up to ${window} rows of ${groups * width}`,
+        got: `phase ${phase}, ${rows.length} numbers`,
+      })
     }
-    for (let g = 0; g < groups; g++) {
-      const factors = place.factors / 4 + g * padded
+    const start = this.header.state + at + CACHE_HEADER + phase * phaseBytes
+    const [bytes, floats] = [this.#bytes, this.#floats]
+    for (let part = 0; part < tokens * groups; part++) {
+      const from = part * width
+      const slot = (first + Math.floor(part / groups)) % window
+      const to = start + slot * rowBytes
+      const group = (part % groups) * padded
+      if (place.type === 'f32') {
+        floats.set(rows.subarray(from, from + width), to / 4 + group)
+        continue
+      }
+      const factors = place.factors / 4 + group
       for (let i = 0; i < width; i++) {
         // float32 throughout, as the kernel does it
-        const scaled = Math.fround(row[g * width + i]! * this.#floats[factors + i]!)
-        this.#bytes[to + g * padded + i] = Math.max(-127, Math.min(127, roundEven(scaled)))
+        const scaled = Math.fround(rows[from + i]! * floats[factors + i]!)
+        bytes[to + group + i] = roundEven(Math.max(-127, Math.min(127, scaled)))
       }
     }
   }
@@ -166,8 +174,10 @@ export class StreamRuntime {
   }
 }
 
-/** Rounds to the nearest integer, halves to the even one, as WebAssembly does. */
+/** Where float32 has no digits behind the point. */
+const COARSE = 1.5 * 2 ** 23
+
+/** Rounds small numbers to the nearest integer, halves to the even one, as WebAssembly does. */
 function roundEven(x: number): number {
-  const rounded = Math.round(x)
-  return rounded - x === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded
+  return Math.fround(x + COARSE) - COARSE
 }

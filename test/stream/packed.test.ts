@@ -154,7 +154,18 @@ describe('a stream', () => {
         found.runtime.header.state + place.at + place.phases * place.phaseBytes,
       )
     }
-    for (const { cache, sample, row } of seen) found.runtime.remember(cache, sample, row)
+    for (const { cache } of rows) {
+      const mine = seen.filter((one) => one.cache === cache).map(({ row }) => row)
+      const { phases, window } = found.runtime.header.caches[cache]!
+      for (let phase = 0; phase < phases; phase++) {
+        const tokens = mine.filter((_, sample) => sample % phases === phase)
+        const first = tokens.length - window
+        expect(first).toBeGreaterThan(0)
+        const newest = Float32Array.from(tokens.slice(first).flatMap((row) => [...row]))
+        found.runtime.remember(cache, phase, first, newest)
+        expect(() => found.runtime.remember(cache, phases, 0, newest)).toThrow(/do not fit/)
+      }
+    }
     found.runtime.setRemembered(codes.length)
     for (const code of randomCodes(100, 9)) {
       expect([...found.push(code)]).toEqual([...expected.push(code)])
