@@ -10,13 +10,12 @@ import {
   head,
   localFeatures,
   localLayers,
-  receptiveField,
   stateInputs,
   windowTransformer,
 } from './flagship.js'
-import { divisorUpTo, ROWS, STRETCH } from './flagship-layout.js'
+import { tokensOf } from './flagship-layout.js'
+import { densePass } from './flagship-pass.js'
 import { forecastInput, zeros } from './flagship-programs.js'
-import { FeatureStream } from './flagship-scorer.js'
 import { FORECAST_WIDTH, Forecaster } from './forecast.js'
 import type { Arrays, Generator } from './model.js'
 
@@ -119,7 +118,7 @@ export class DenseGenerator implements Generator {
     values: Float32Array,
     context: number,
   ): Promise<DenseGenerator> {
-    const tokens = Math.max(1, Math.floor(context / config.chunk))
+    const tokens = tokensOf(config, context)
     const { states, outputs } = buildStep(config, tokens)
     const step = await engine.compile(outputs, {}, parameters)
     return new DenseGenerator(engine, config, parameters, values, step, tokens, zeros(states))
@@ -164,95 +163,39 @@ export class DenseGenerator implements Generator {
     this.#counts.fill(0)
     this.#phase = 0
 
-    const reach = this.#tokens * chunk
-    const start = Math.max(0, history.length - reach)
-    // states that began in the middle are true after one receptive field
-    const warm = Math.max(0, start - this.#memory())
     this.#forecaster = new Forecaster(this.#values)
-    this.#forecaster.run(history.subarray(0, warm))
-    const z = await this.#features(history.subarray(warm), start - warm, onProgress)
-    await this.#fillCaches(z, history.length - start)
-    this.#phase = (history.length - start) % chunk
+    const kept = this.#tokens - 1
+    for (let q = 0; q < chunk; q++) {
+      const count = Math.min(history.length, this.#tokens * chunk)
+      this.#counts[q] = Math.min(kept, Math.floor((count - 1 - q) / chunk) + 1)
+    }
+    const trained = {
+      engine: this.#engine,
+      config: this.#config,
+      parameters: this.#parameters,
+      values: this.#values,
+    }
+    const { count, states } = await densePass(trained, history, {
+      tokens: this.#tokens,
+      build: (tokens, phases) => buildCaches(this.#config, tokens, phases),
+      take: (name, phase, rows) => this.#keep(name, phase, rows),
+      onProgress,
+      forecaster: this.#forecaster,
+    })
+    if (states) this.#states = states
+    this.#phase = count % chunk
     await this.push(codes.at(-1) ?? SILENCE)
   }
 
-  /** Samples after which nothing earlier is remembered by the causal layers. */
-  #memory(): number {
-    const local = this.#config.local?.dilations.reduce((sum, d) => sum + d, 0) ?? 0
-    return Math.max(receptiveField(this.#config), local + 1)
-  }
-
-  /** Latents of all but the first `skipped` codes; the states end after the last. */
-  async #features(
-    codes: Int32Array,
-    skipped: number,
-    onProgress: (samples: number) => void,
-  ): Promise<Float32Array> {
-    const { width, local } = this.#config
-    const z = new Float32Array(codes.length * width)
-    const others = {
-      s: new Float32Array(STRETCH * (local?.skip ?? 0)),
-      forecast: new Float32Array(STRETCH * FORECAST_WIDTH),
-    }
-    let states: Arrays | undefined
-    for (let at = 0; at < codes.length; ) {
-      const time = Math.min(STRETCH, codes.length - at)
-      const whole = codes.length - at - ((codes.length - at) % time)
-      const stream = await FeatureStream.open(
-        this.#engine,
-        this.#config,
-        this.#parameters,
-        time,
-        this.#values,
-      )
-      stream.begin(states, this.#forecaster)
-      for (const end = at + whole; at < end; at += time) {
-        await stream.run(codes.subarray(at, at + time), { z: z.subarray(at * width), ...others })
-        onProgress(Math.max(0, at + time - skipped))
-      }
-      states = stream.states
-      await stream.dispose()
-    }
-    if (states) this.#states = states
-    return z.subarray(skipped * width)
-  }
-
-  /** Runs the Transformer over `count` latents and keeps what its layers remember. */
-  async #fillCaches(z: Float32Array, count: number): Promise<void> {
-    const { chunk, width } = this.#config
-    const kept = this.#tokens - 1
-    const tokens = Math.ceil(count / chunk)
-    if (tokens === 0) return
-    for (let q = 0; q < chunk; q++) {
-      this.#counts[q] = Math.min(kept, Math.floor((count - 1 - q) / chunk) + 1)
-    }
-    if (kept === 0) return
-    const phases = divisorUpTo(chunk, ROWS / tokens)
-    const program = await this.#engine.compile(
-      buildCaches(this.#config, tokens, phases),
-      {},
-      this.#parameters,
+  /** Puts the newest tokens of a phase at the end of its cache. */
+  #keep(name: string, phase: number, rows: Float32Array): void {
+    const { width } = this.#config
+    const seen = this.#counts[phase]! * width
+    const end = (phase + 1) * (this.#tokens - 1) * width
+    this.#caches[Number(name.slice('cache.'.length))]!.set(
+      rows.subarray(rows.length - seen),
+      end - seen,
     )
-    const block = new Float32Array(tokens * phases * width)
-    for (let first = 0; first < chunk; first += phases) {
-      block.fill(0)
-      for (let m = 0; m < tokens; m++) {
-        const from = (m * chunk + first) * width
-        block.set(z.subarray(from, from + phases * width), m * phases * width)
-      }
-      const found = await program.run({ z: block })
-      for (const [layer, cache] of this.#caches.entries()) {
-        const rows = found[`cache.${layer}`] as Float32Array // [phases, tokens, width]
-        for (let q = 0; q < phases; q++) {
-          const there = Math.floor((count - 1 - first - q) / chunk) + 1
-          const seen = this.#counts[first + q]!
-          const from = (q * tokens + there - seen) * width
-          const to = ((first + q) * kept + kept - seen) * width
-          cache.set(rows.subarray(from, from + seen * width), to)
-        }
-      }
-    }
-    await program.dispose()
   }
 
   async push(code: number): Promise<void> {

@@ -11,6 +11,11 @@ export function divisorUpTo(n: number, bound: number): number {
   return 1
 }
 
+/** Tokens that a prediction sees of a context. */
+export function tokensOf({ chunk }: FlagshipConfig, context: number): number {
+  return Math.max(1, Math.floor(context / chunk))
+}
+
 /** How a segment of `tokens` chunks is cut: stretches of `time` samples, blocks of `phases`. */
 export interface Cut {
   chunk: number
@@ -23,7 +28,7 @@ export interface Cut {
 /** The cut that runs fastest, with blocks of about `rows` rows. */
 export function cut(config: FlagshipConfig, context: number, rows = ROWS): Cut {
   const { chunk } = config
-  const tokens = Math.max(1, Math.floor(context / chunk))
+  const tokens = tokensOf(config, context)
   const segment = tokens * chunk
   const time = divisorUpTo(segment, STRETCH)
   const phases = divisorUpTo(chunk, rows / tokens)

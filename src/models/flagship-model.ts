@@ -9,6 +9,7 @@ import { DenseLearner } from './flagship-learner.js'
 import { describeStep, planStep } from './flagship-memory.js'
 import { buildBlock, buildStretch } from './flagship-programs.js'
 import { DenseScorer } from './flagship-scorer.js'
+import { flagshipStepForm } from './flagship-step-form.js'
 import { planWindow, WindowLearner } from './flagship-window-learner.js'
 import type { Arrays, Model, Stage } from './model.js'
 
@@ -49,6 +50,7 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
     scorer: (engine: Engine, weights: Arrays) => DenseScorer.open(engine, config, weights, values),
     generator: (engine: Engine, weights: Arrays, context: number) =>
       DenseGenerator.open(engine, config, weights, values, context),
+    ...(config.form === 'stream' && { stepForm: flagshipStepForm(config, values) }),
   }
 }
 

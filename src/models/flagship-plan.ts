@@ -9,6 +9,7 @@ import { distanceBucket } from '../nn/attention.js'
 import { CURVE_NUMBERS } from '../nn/logistics.js'
 import { PlanBuilder, type StepPlan } from '../nn/step-plan.js'
 import { encoderGeometry, type FlagshipConfig, type LocalConfig } from './flagship.js'
+import { tokensOf } from './flagship-layout.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from './forecast.js'
 import type { Arrays } from './model.js'
 
@@ -44,7 +45,7 @@ export function flagshipPlan(
     })
   }
   const { hidden, levels, width, local } = config
-  const window = Math.max(1, Math.floor(context / config.chunk))
+  const window = tokensOf(config, context)
   const making = { b: new PlanBuilder(), p: parameters, config, window }
   const { b } = making
   const x = b.input('x', 1)
@@ -186,7 +187,7 @@ function transformer(making: Making, z: string): void {
 }
 
 /** Absorbing pays where it makes the products smaller. */
-function isAbsorbed({ headWidth, width }: FlagshipConfig): boolean {
+export function isAbsorbed({ headWidth, width }: FlagshipConfig): boolean {
   return 2 * headWidth > width
 }
 

@@ -1,4 +1,5 @@
 import type { Engine } from '../engine/index.js'
+import type { StepPlan } from '../nn/step-plan.js'
 
 /** Named arrays: parameters, or gradients of the same names and sizes. */
 export type Arrays = Record<string, Float32Array>
@@ -77,7 +78,45 @@ export interface Generator {
   logits(): Promise<Float32Array>
   /** Appends a sample. */
   push(code: number): Promise<void>
+  /** A copy of all that is remembered, and going back to one, where a generator can. */
+  snapshot?(): unknown
+  restore?(snapshot: unknown): void
   dispose(): Promise<void>
+}
+
+/**
+ * What a host writes into an input of a step plan: the code of the newest sample, its value, or a row
+ * of `Forecaster` after it.
+ */
+export type StepFeed = 'code' | 'value' | 'forecast'
+
+/** How the dense pass hands a history over to a stream of the step form. */
+export interface Absorb {
+  engine: Engine
+  parameters: Arrays
+  /** Inputs of the network, [samples]. */
+  history: Int32Array
+  context: number
+  /** Takes what a cache of the plan remembers of the tokens of a phase, from its first on. */
+  take(cache: string, phase: number, rows: Float32Array): void
+  onProgress: (samples: number) => void
+}
+
+/** A model sample by sample, for a sampler that is not the engine (src/stream). */
+export interface StepForm {
+  /** Of every input of the plan. */
+  readonly feeds: Readonly<Record<string, StepFeed>>
+  /** Value of each code, [256]. */
+  readonly values: Float32Array
+  /** Samples after which ring buffers remember nothing earlier; caches may. */
+  readonly memory: number
+  /** @param context samples of history that a prediction sees */
+  plan(parameters: Arrays, context: number): StepPlan
+  /**
+   * Fills the caches by the dense pass, with the newest `context` samples at most.
+   * @returns samples that the caches know then
+   */
+  absorb?(absorb: Absorb): Promise<number>
 }
 
 /** A model family bound to one configuration. `Config` is plain JSON and is saved in checkpoints. */
@@ -100,4 +139,6 @@ export interface Model<Config = unknown> {
   learner(engine: Engine, stage: Stage): Promise<Learner>
   scorer(engine: Engine, parameters: Arrays): Promise<Scorer>
   generator(engine: Engine, parameters: Arrays, context: number): Promise<Generator>
+  /** Where a sample costs each weight once, and no engine is needed. */
+  readonly stepForm?: StepForm
 }

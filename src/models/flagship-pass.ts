@@ -1,0 +1,130 @@
+/**
+ * The dense pass over a history: what the context remembers of each of its tokens, found for whole
+ * stretches and blocks at once. Generators of every kind take prompts in by it.
+ */
+import type { Engine } from '../engine/index.js'
+import type { Tensor } from '../graph/index.js'
+import { type FlagshipConfig, receptiveField } from './flagship.js'
+import { divisorUpTo, ROWS, STRETCH } from './flagship-layout.js'
+import { FeatureStream } from './flagship-scorer.js'
+import { FORECAST_WIDTH, Forecaster } from './forecast.js'
+import type { Arrays } from './model.js'
+
+/** What the pass runs with. */
+export interface Trained {
+  engine: Engine
+  config: FlagshipConfig
+  parameters: Arrays
+  /** Value of each code. */
+  values: Float32Array
+}
+
+export interface Pass {
+  /** Tokens of a phase that a prediction sees. Older ones have left the window, and are not made. */
+  tokens: number
+  /** The graph from latents `z` [tokens, phases, width] to what is kept, each [phases, tokens, n]. */
+  build(tokens: number, phases: number): Record<string, Tensor>
+  /** Takes what is kept of the tokens of a phase, from its first on, [tokens, n]; reused afterwards. */
+  take(name: string, phase: number, rows: Float32Array): void
+  /** Told how many of the samples in the window are taken in. */
+  onProgress: (samples: number) => void
+  /** Stands before the history and after it; where the model has a forecast. */
+  forecaster?: Forecaster
+}
+
+/** Samples after which nothing earlier is remembered by the causal layers. */
+export function memoryOf(config: FlagshipConfig): number {
+  const local = config.local?.dilations.reduce((sum, d) => sum + d, 0) ?? 0
+  return Math.max(receptiveField(config), local + 1)
+}
+
+/**
+ * Runs the pass. Its first token begins with the first sample of the window.
+ *
+ * @param history inputs of the network, [samples]
+ * @returns samples whose tokens were made, and the states of the causal layers after the last
+ */
+export async function densePass(
+  trained: Trained,
+  history: Int32Array,
+  pass: Pass,
+): Promise<{ count: number; states: Arrays | undefined }> {
+  const { config, values } = trained
+  const start = Math.max(0, history.length - pass.tokens * config.chunk)
+  const count = history.length - start
+  // states that began in the middle are true after one receptive field
+  const warm = Math.max(0, start - memoryOf(config))
+  const { forecaster = new Forecaster(values), onProgress } = pass
+  if (config.forecast) forecaster.run(history.subarray(0, warm))
+  const codes = history.subarray(warm)
+  const { z, states } = await latents(trained, codes, forecaster, (samples) =>
+    onProgress(Math.max(0, samples - (start - warm)) / 2),
+  )
+  const mine = z.subarray((start - warm) * config.width)
+  await fill(trained, mine, count, pass, (samples) => onProgress((count + samples) / 2))
+  return { count, states }
+}
+
+/** Latents of codes, and the states after them. */
+async function latents(
+  { engine, config, parameters, values }: Trained,
+  codes: Int32Array,
+  forecaster: Forecaster,
+  onProgress: (samples: number) => void,
+): Promise<{ z: Float32Array; states: Arrays | undefined }> {
+  const { width, local } = config
+  const z = new Float32Array(codes.length * width)
+  const others = {
+    s: new Float32Array(STRETCH * (local?.skip ?? 0)),
+    forecast: new Float32Array(STRETCH * FORECAST_WIDTH),
+  }
+  let states: Arrays | undefined
+  for (let at = 0; at < codes.length; ) {
+    const time = Math.min(STRETCH, codes.length - at)
+    const whole = codes.length - at - ((codes.length - at) % time)
+    const stream = await FeatureStream.open(engine, config, parameters, time, values)
+    stream.begin(states, forecaster)
+    for (const end = at + whole; at < end; at += time) {
+      await stream.run(codes.subarray(at, at + time), { z: z.subarray(at * width), ...others })
+      onProgress(at + time)
+    }
+    states = stream.states
+    await stream.dispose()
+  }
+  return { z, states }
+}
+
+/** Runs the Transformer over `count` latents, block by block, and hands on what it remembers. */
+async function fill(
+  { engine, config, parameters }: Trained,
+  z: Float32Array,
+  count: number,
+  { tokens: most, build, take }: Pass,
+  onProgress: (samples: number) => void,
+): Promise<void> {
+  const { chunk, width } = config
+  const tokens = Math.ceil(count / chunk)
+  // the step that follows makes the newest token itself: a window of one remembers nothing
+  if (tokens === 0 || most === 1) return
+  const phases = divisorUpTo(chunk, ROWS / tokens)
+  const program = await engine.compile(build(tokens, phases), {}, parameters)
+  const block = new Float32Array(tokens * phases * width)
+  for (let first = 0; first < chunk; first += phases) {
+    block.fill(0)
+    for (let m = 0; m < tokens; m++) {
+      const from = (m * chunk + first) * width
+      block.set(z.subarray(from, from + phases * width), m * phases * width)
+    }
+    const found = await program.run({ z: block })
+    for (const [name, rows] of Object.entries(found)) {
+      const size = rows.length / phases // of all tokens of a phase
+      for (let q = 0; q < phases; q++) {
+        const there = Math.floor((count - 1 - first - q) / chunk) + 1
+        const mine = rows.subarray(q * size, q * size + (there * size) / tokens) as Float32Array
+        take(name, first + q, mine)
+      }
+    }
+    onProgress((count * (first + phases)) / chunk)
+  }
+  await program.dispose()
+}
