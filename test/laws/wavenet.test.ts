@@ -361,6 +361,29 @@ describe('the generator', () => {
   })
 })
 
+describe('a network that sees farther than a stretch', () => {
+  it('takes a long prompt in by stretches', async () => {
+    const config = { ...TINY, stacks: 1, layers: 13 }
+    expect(wavenetField(config)).toBe(8192)
+    expect(wavenetField(config)).toBeGreaterThan(STRETCH)
+    const weights = randomParameters(config, 11)
+    const codes = randomCodes(8600, 11)
+    const scorer = await wavenet(config).scorer(await engine(), weights)
+    const expected = await scorer.score(codes, 8600)
+    const generator = await wavenet(config).generator(await engine(), weights, 10_000)
+    const progress: number[] = []
+    await generator.prime(codes.subarray(0, 8500), (samples) => progress.push(samples))
+    expect(progress).toHaveLength(2)
+    for (let t = 8500; t < 8520; t++) {
+      const nats = natsOf(await generator.logits(), codes[t]!)
+      expect(Math.abs(nats - expected[t]!)).toBeLessThan(1e-4)
+      await generator.push(codes[t]!)
+    }
+    await generator.dispose()
+    await scorer.dispose()
+  })
+})
+
 describe('the presets', () => {
   it('have the parameters of the published 4.24M, but what nobody reads', () => {
     const { size } = wavenet(wavenetPresets.wavenet)
