@@ -1,10 +1,7 @@
 import { UsageError } from '../base/errors.js'
-import { Random } from '../base/random.js'
 import type { Generator } from '../models/index.js'
-import { checkSampling, type Sampling, sampleCode } from './sample.js'
-
-/** Separates the drawing of samples from other uses of a seed. */
-const STREAM = 0x5a3b
+import { ModelStream } from './model-stream.js'
+import { checkSampling, type Sampling } from './sample.js'
 
 export interface ContinueOptions {
   /** What was heard so far; empty for a recording out of nothing. */
@@ -43,16 +40,14 @@ export async function continueRecording(
   if (!Number.isSafeInteger(samples) || samples < 0) {
     throw new UsageError({ fact: '`samples` is not a count.', got: String(samples) })
   }
-  const random = new Random(seed, STREAM)
+  const stream = new ModelStream(generator, seed)
   const codes = new Uint8Array(samples)
   const began = performance.now()
-  await prime(generator, prompt, signal, onPrime)
+  await prime(stream, prompt, signal, onPrime)
   const primed = performance.now()
   let made = 0
   while (made < samples && !signal?.aborted) {
-    // the newest sample enters only when another is wanted
-    if (made > 0) await generator.push(codes[made - 1]!)
-    codes[made++] = sampleCode(await generator.logits(), sampling, random)
+    codes[made++] = await stream.next(sampling)
     onSample?.(made, (performance.now() - primed) / 1000)
   }
   return {
@@ -64,15 +59,17 @@ export async function continueRecording(
 
 /** Takes the prompt in, or ends half way when the signal is set. */
 async function prime(
-  generator: Generator,
+  stream: ModelStream,
   prompt: Uint8Array,
   signal: AbortSignal | undefined,
   onPrime: (samples: number) => void = () => {},
 ): Promise<void> {
   try {
-    await generator.prime(prompt, (samples) => {
-      signal?.throwIfAborted()
-      onPrime(samples)
+    await stream.prime(prompt, {
+      onProgress(samples) {
+        signal?.throwIfAborted()
+        onPrime(samples)
+      },
     })
   } catch (thrown) {
     if (!signal?.aborted) throw thrown

@@ -34,7 +34,10 @@ export function sampleCode(logits: Float32Array, sampling: Sampling, random: Ran
   if (temperature === 0 || topK === 1) return best
 
   const top = logits[best]!
-  const weights = Float64Array.from(logits, (logit) => Math.exp((logit - top) / temperature))
+  const weights = new Float64Array(logits.length)
+  for (let code = 0; code < logits.length; code++) {
+    weights[code] = Math.exp((logits[code]! - top) / temperature)
+  }
   if (topK < logits.length || topP < 1) keepLikeliest(logits, weights, topK, topP)
   return pick(weights, chosen)
 }

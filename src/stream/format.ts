@@ -77,6 +77,11 @@ export function encodePacked({ header, constants }: PackedModel): Uint8Array {
   return bytes
 }
 
+/** The checksum that a packed model carries. */
+export function checksumOf(packed: Uint8Array): number {
+  return new DataView(packed.buffer, packed.byteOffset).getUint32(CRC_AT, true)
+}
+
 /** @throws PackedModelError that says what is wrong */
 export function decodePacked(bytes: Uint8Array): PackedModel {
   if (bytes.length < PREAMBLE) {

@@ -77,6 +77,11 @@ export class StreamRuntime {
     })
   }
 
+  /** The output of the newest step; the next step reuses it. */
+  get output(): Float32Array {
+    return this.#output
+  }
+
   /** Takes the sample that was written to the inputs. Returns the output; the next step reuses it. */
   step(): Float32Array {
     const unknown = this.#run(this.header.program, this.header.state)

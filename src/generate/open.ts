@@ -1,0 +1,95 @@
+import { UsageError } from '../base/errors.js'
+import { Engine } from '../engine/index.js'
+import type { Arrays, Generator, Model } from '../models/index.js'
+import { loadKernels } from '../stream/index.js'
+import { ModelStream } from './model-stream.js'
+import { StepGenerator } from './step-generator.js'
+
+/** A model and its trained weights. */
+export interface Checkpoint {
+  model: Model
+  weights: Arrays
+}
+
+export type Precision = 'f32' | 'int8'
+
+export interface GeneratorOptions {
+  /** Samples of history that a prediction sees; the model's own by default. */
+  context?: number
+  /**
+   * Numbers of weights and of what is remembered: `f32`, or `int8`, a quarter of the memory, for
+   * which activations are measured on `calibration` or else on the first prompt.
+   */
+  precision?: Precision
+  /** Codes of real audio, half a second or more. */
+  calibration?: Uint8Array
+  /** The same bits on every machine also in f32, for up to twice the time. int8 always has them. */
+  exact?: boolean
+  /** Takes long prompts in. Opened when needed by default; null takes them in sample by sample. */
+  engine?: Engine | null
+  /** Of an engine that is opened here; the sampler itself has one thread. */
+  threads?: number
+}
+
+export interface StreamOptions extends GeneratorOptions {
+  /** A whole number in [0, 2^32); 0 by default. */
+  seed?: number
+}
+
+/**
+ * Opens a model for generation: by its step form in WebAssembly, or in the engine where it has none.
+ *
+ * @throws UsageError when an option makes no sense
+ */
+export async function openGenerator(
+  { model, weights }: Checkpoint,
+  options: GeneratorOptions = {},
+): Promise<Generator> {
+  const { context = model.context, precision = 'f32', calibration, exact, threads } = options
+  if (!(Number.isSafeInteger(context) && context > 0)) {
+    throw new UsageError({ fact: '`context` is not a count of samples.', got: String(context) })
+  }
+  let opened: Promise<Engine> | undefined
+  const open = () => {
+    opened ??= options.engine
+      ? Promise.resolve(options.engine)
+      : Engine.open(threads === undefined ? {} : { threads })
+    return opened
+  }
+  const { stepForm } = model
+  if (stepForm) {
+    const kernels = await loadKernels({ exact: exact ?? precision === 'int8' })
+    const engine = options.engine === null ? null : open
+    return new StepGenerator(stepForm, weights, {
+      context,
+      precision,
+      kernels,
+      calibration,
+      engine,
+    })
+  }
+  if (precision !== 'f32' || options.engine === null) {
+    throw new UsageError({
+      fact: `The ${model.family} has no step form: it runs in the engine.`,
+      expected: 'f32, and an engine',
+      got: options.engine === null ? 'no engine' : precision,
+    })
+  }
+  return model.generator(await open(), weights, context)
+}
+
+/**
+ * Opens a model as a stream of samples:
+ *
+ *   const stream = await openStream({ model, weights }, { seed: 1 })
+ *   await stream.prime(codes)
+ *   for await (const block of stream.generate({ samples: 16_000 })) play(quantizer.decode(block))
+ *
+ * @throws UsageError when an option makes no sense
+ */
+export async function openStream(
+  checkpoint: Checkpoint,
+  { seed, ...options }: StreamOptions = {},
+): Promise<ModelStream> {
+  return new ModelStream(await openGenerator(checkpoint, options), seed)
+}

@@ -1,0 +1,22 @@
+/** Milliseconds that work without waiting may take before others get a turn. */
+const TURN = 10
+
+/** Lets timers, signals and input have a turn now and then; of a time when nothing else waits. */
+export class Turns {
+  #last = performance.now()
+
+  /** @returns something to wait for when it is time */
+  take(): Promise<void> | undefined {
+    if (performance.now() - this.#last < TURN) return undefined
+    return pause().then(() => {
+      this.#last = performance.now()
+    })
+  }
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === 'function') setImmediate(resolve)
+    else setTimeout(resolve)
+  })
+}
