@@ -6,13 +6,14 @@ import { CausalLearner } from './causal-learner.js'
 import { buildCausal, type CausalNetwork } from './causal-network.js'
 import { describeCausal, planCausal } from './causal-plan.js'
 import { CausalScorer } from './causal-scorer.js'
-import type { Model, Stage } from './model.js'
+import type { Model, Stage, StepForm } from './model.js'
 
 /** A network of causal layers as a model that learns, scores and generates. */
 export function causalModel<Config>(
   family: string,
   config: Config,
   network: CausalNetwork,
+  stepForm?: StepForm,
 ): Model<Config> {
   const parameters = [...buildCausal(network, 1).p.declared.values()]
   const whole = (stage: Stage): Stage => {
@@ -36,5 +37,6 @@ export function causalModel<Config>(
     scorer: async (engine, weights) => new CausalScorer(engine, network, weights),
     generator: async (engine, weights, context) =>
       new CausalGenerator(engine, network, weights, context),
+    ...(stepForm && { stepForm }),
   }
 }

@@ -12,14 +12,13 @@ import { encoderGeometry, type FlagshipConfig, type LocalConfig } from './flagsh
 import { tokensOf } from './flagship-layout.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from './forecast.js'
 import type { Arrays } from './model.js'
+import { convolution, gatedStack, type PlanParts, pointwise, transposed } from './plan-parts.js'
 
 /** Widths of curves before training, as src/nn/logistics.ts has them. */
 const CURVE_WIDTHS = [0.5, 0.25, 1.5] as const
 
 /** What the functions below write to and read from. */
-interface Making {
-  readonly b: PlanBuilder
-  readonly p: Arrays
+interface Making extends PlanParts {
   readonly config: FlagshipConfig
   /** Tokens a prediction sees. */
   readonly window: number
@@ -83,13 +82,14 @@ export function flagshipPlan(
 
 // ---------------------------------------------------------------------------- the encoder
 
-function encoder({ b, p, config }: Making, x: string): string {
+function encoder(making: Making, x: string): string {
+  const { b, config } = making
   const { dilations, taps, dilation } = encoderGeometry(config)
   let h = x
   const convolve = (name: string, count: number, outputs: number, step: number, relu: number) => {
     const channels = b.sizeOf(h)
     const ring = b.ring(h, (count - 1) * step + 1)
-    const w = convolution(b, p, name, [outputs, channels, count])
+    const w = convolution(making, name, [outputs, channels, count])
     const y = b.vector(name, outputs)
     h = b.add('convolve', [ring], y, w, { dilation: step, relu })
   }
@@ -100,36 +100,13 @@ function encoder({ b, p, config }: Making, x: string): string {
   return h
 }
 
-/** Weights of a causal convolution, in our order: newest tap first. */
-function convolution(
-  b: PlanBuilder,
-  p: Arrays,
-  name: string,
-  [outputs, channels, taps]: [number, number, number],
-): string[] {
-  const from = p[`${name}.w`]! // [outputs, channels, taps], oldest tap first
-  const w = new Float32Array(from.length)
-  for (let o = 0; o < outputs; o++) {
-    for (let c = 0; c < channels; c++) {
-      for (let k = 0; k < taps; k++) {
-        w[(o * taps + k) * channels + c] = from[(o * channels + c) * taps + taps - 1 - k]!
-      }
-    }
-  }
-  return [
-    b.weight(`${name}.w`, [outputs, taps, channels], w),
-    b.weight(`${name}.b`, [outputs], p[`${name}.b`]!),
-  ]
-}
-
 // ------------------------------------------------------------------------- the local path
 
 function localPath(making: Making, local: LocalConfig, codes: string, x: string): void {
   const { b, p, config } = making
   const { channels, dilations, skip } = local
-  const last = dilations.length - 1
   const table = transposed(p['local.embedding']!, channels, config.levels)
-  let h = b.vector('local.h', channels)
+  const h = b.vector('local.h', channels)
   b.weight('local.embedding', [config.levels, channels], table)
   b.add('embed', [codes], h, ['local.embedding'])
   b.weight('local.value', [channels, 1], p['local.value']!)
@@ -141,29 +118,9 @@ function localPath(making: Making, local: LocalConfig, codes: string, x: string)
     b.add('affine', ['forecast.features'], h, ['local.forecast', 'local.none'], { add: 1 })
   }
   const all = b.vector('local.gated', channels * dilations.length)
-  for (const [i, dilation] of dilations.entries()) {
-    const name = `local.${i}`
-    const ring = b.ring(h, dilation + 1)
-    const gates = b.vector(`${name}.gate`, 2 * channels)
-    const w = convolution(b, p, gates, [2 * channels, channels, 2])
-    b.add('convolve', [ring], gates, w, { dilation })
-    const gated = b.vector(`${name}.gated`, channels, { of: all, at: i * channels })
-    b.add('gate', [gates], gated)
-    if (i === last) break
-    const residual = b.vector(`${name}.residual`, channels)
-    b.add('affine', [gated], residual, pointwise(making, residual, channels, channels))
-    h = b.add('add', [h, residual], b.vector(`${name}.h`, channels))
-  }
+  gatedStack(making, h, { name: 'local', channels, taps: 2, dilations, all })
   const w = pointwise(making, 'local.skip', skip, b.sizeOf(all))
   b.add('affine', [all], 'heard.local', w, { relu: 1 })
-}
-
-/** Weights of a convolution of one tap. */
-function pointwise({ b, p }: Making, name: string, outputs: number, inputs: number): string[] {
-  return [
-    b.weight(`${name}.w`, [outputs, inputs], p[`${name}.w`]!),
-    b.weight(`${name}.b`, [outputs], p[`${name}.b`]!),
-  ]
 }
 
 // ------------------------------------------------------------------------- the Transformer
@@ -378,13 +335,4 @@ function linear(
 
 function vectorWeight({ b, p }: Making, name: string): void {
   b.weight(name, [p[name]!.length], p[name]!)
-}
-
-/** [rows, columns] to [columns, rows]. */
-function transposed(w: Float32Array, rows: number, columns: number): Float32Array {
-  const y = new Float32Array(w.length)
-  for (let r = 0; r < rows; r++) {
-    for (let c = 0; c < columns; c++) y[c * rows + r] = w[r * columns + c]!
-  }
-  return y
 }

@@ -21,6 +21,7 @@ import { he, lecun, type Parameters } from '../nn/parameters.js'
 import { causalModel } from './causal-model.js'
 import type { CausalNetwork } from './causal-network.js'
 import type { Model } from './model.js'
+import { wavenetStepForm } from './wavenet-plan.js'
 
 export interface WaveNetConfig {
   /** Stacks of layers whose dilations are 1, 2, 4, ... */
@@ -130,7 +131,7 @@ export function wavenet(config: WaveNetConfig): Model<WaveNetConfig> {
     stateShapes: gatedLayers(config).map(({ stateShape }) => stateShape),
     forward: (p, codes, states) => wavenetForward(p, config, codes, states),
   }
-  return causalModel('wavenet', config, network)
+  return causalModel('wavenet', config, network, wavenetStepForm(config, network.receptiveField))
 }
 
 /** Farther than any dilation of use: 2^24 samples are 17 minutes. */
