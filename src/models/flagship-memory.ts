@@ -12,7 +12,7 @@ import {
 } from './flagship-programs.js'
 import { FORECAST_WIDTH } from './forecast.js'
 import type { Stage } from './model.js'
-import { bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
+import { ARENA, bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
 
 /** The graphs of one step, and how the segment is cut for them. */
 export interface StepPlan {
@@ -35,9 +35,9 @@ export interface StepMemory {
   states: number
   /** Maps between forward and backward, of all stretches or of one. */
   maps: number
-  /** The largest stretch program while it runs. */
+  /** The stretch programs, forward and backward. */
   stretch: number
-  /** The block program while it runs. */
+  /** The block programs, with and without gradients. */
   block: number
   /** The runtime, weights and their moments, and what the engine holds besides. */
   engine: number
@@ -88,8 +88,9 @@ function memoryOf(
     features: 4 * perSample * (sizes.segment + sizes.tokens * sizes.phases),
     states: bytesOf(stretch.states) * stretches,
     maps: bytesOf(stretch.maps) * (keepsMaps ? stretches : 1),
-    stretch: Math.max(peakBytes(forward as Tensor[]), peakBytes(Object.values(backward))),
-    block: peakBytes(Object.values(lossAndBack)) + bytesOf(block.features),
+    // each program keeps what it once took
+    stretch: ARENA * (peakBytes(forward as Tensor[]) + peakBytes(Object.values(backward))),
+    block: ARENA * (peakBytes(Object.values(lossAndBack)) + peakBytes([block.nats])),
     engine: ENGINE_BYTES,
   }
   return { ...memory, total: Object.values(memory).reduce((sum, bytes) => sum + bytes, 0) }
