@@ -1,18 +1,38 @@
-import type { Engine } from '../engine/index.js'
-import { type Continuation, continueRecording, type Sampling } from '../generate/index.js'
+import { Engine, type EngineOptions } from '../engine/index.js'
+import {
+  type Continuation,
+  continueRecording,
+  openGenerator,
+  type Precision,
+  type Sampling,
+} from '../generate/index.js'
+import type { Generator } from '../models/index.js'
 import type { Trained } from './checkpoint.js'
 import { formatCount, formatDuration } from './numbers.js'
 import type { Progress } from './progress.js'
-
-export const INTERRUPTED = 130
+import { stopOnSignal } from './stop.js'
 
 /** What is to be made. */
 export interface Wish {
   prompt: Uint8Array
   samples: number
   context: number
+  precision?: Precision
   sampling: Sampling
   seed: number
+  /** Of what takes the prompt in. */
+  engine?: EngineOptions
+}
+
+/** Opens what makes the samples. */
+export async function openMaker(
+  { model, weights }: Trained,
+  { context, precision = 'f32', engine = {} }: Pick<Wish, 'context' | 'precision' | 'engine'>,
+): Promise<Generator> {
+  // where the engine makes the samples too, the work of one is too small to be shared
+  const threads = model.stepForm ? engine.threads : engine.threads || 1
+  const opened = await Engine.open({ ...engine, ...(threads !== undefined && { threads }) })
+  return openGenerator({ model, weights }, { context, precision, engine: opened })
 }
 
 /**
@@ -20,32 +40,29 @@ export interface Wish {
  * second one ends the process.
  */
 export async function make(
-  { model, weights, audio }: Trained,
-  engine: Engine,
-  { context, ...wish }: Wish,
+  trained: Trained,
+  { context, precision, engine, ...wish }: Wish,
   line: Progress,
 ): Promise<Continuation & { interrupted: boolean }> {
-  const stop = new AbortController()
-  const onSignal = () => {
-    if (stop.signal.aborted) process.exit(INTERRUPTED)
-    line.note('Stopping; once more to stop without a file.')
-    stop.abort()
-  }
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
-  const generator = await model.generator(engine, weights, context)
+  const { signal, release } = stopOnSignal(line, 'Stopping; once more to stop without a file.')
+  const generator = await openMaker(trained, {
+    context,
+    ...(precision && { precision }),
+    ...(engine && { engine }),
+  })
   try {
     const made = await continueRecording(generator, {
       ...wish,
-      signal: stop.signal,
+      signal,
       onPrime: (samples) =>
         line.update(() => `prompt | ${formatCount(samples)}/${formatCount(wish.prompt.length)}`),
       onSample: (samples, seconds) =>
-        line.update(() => describe(samples, wish.samples, seconds, audio.sampleRate)),
+        line.update(() => describe(samples, wish.samples, seconds, trained.audio.sampleRate)),
     })
-    return { ...made, interrupted: stop.signal.aborted }
+    return { ...made, interrupted: signal.aborted }
   } finally {
     line.end()
-    process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
+    release()
     await generator.dispose()
   }
 }

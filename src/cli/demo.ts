@@ -6,11 +6,12 @@ import { FileError } from '../base/errors.js'
 import { Engine } from '../engine/index.js'
 import { baselines, commonStart, evaluate, orderZeroBits, type Recording } from '../eval/index.js'
 import { openTrained, type Trained } from './checkpoint.js'
-import { figures, INTERRUPTED, make } from './continuation.js'
+import { figures, make } from './continuation.js'
 import { formatCount } from './numbers.js'
 import { checkOutput, joined, writeAudio, writePicture } from './output.js'
 import { type Progress, progressLine } from './progress.js'
 import { readRecording, recording } from './recording.js'
+import { INTERRUPTED } from './stop.js'
 
 const CHECKPOINT = 'checkpoints/piano'
 const SAMPLES = 'samples'
@@ -43,8 +44,7 @@ async function demo(root: string, out: string): Promise<number> {
   say(`longwave: ${trained.model.family}, ${formatCount(trained.model.size)} parameters`)
   say(`Recording: ${whole.name}, ${time(whole.samples, trained)}, not in the training data\n`)
   await score(trained, await Engine.open(), whole, line)
-  // the work of one sample is too small to be shared
-  return proceed(trained, await Engine.open({ threads: 1 }), whole, out, line)
+  return proceed(trained, whole, out, line)
 }
 
 function bundled(root: string, path: string): string {
@@ -104,7 +104,6 @@ async function score(trained: Trained, engine: Engine, whole: Recording, line: P
 /** Goes on from the middle of the recording. */
 async function proceed(
   trained: Trained,
-  engine: Engine,
   whole: Recording,
   out: string,
   line: Progress,
@@ -119,7 +118,7 @@ async function proceed(
   }
   for (const path of Object.values(paths)) checkOutput(path)
   const wish = { samples: NEW * audio.sampleRate, context, sampling: { temperature: 1 }, seed: 0 }
-  const made = await make(trained, engine, { prompt, ...wish }, line)
+  const made = await make(trained, { prompt, ...wish }, line)
   if (made.codes.length === 0) return INTERRUPTED
   const { seconds, realTimeFactor } = figures(made, audio.sampleRate)
   const heard = prompt.subarray(-BEFORE * audio.sampleRate)

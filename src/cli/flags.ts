@@ -1,3 +1,4 @@
+import type { Command } from 'commander'
 import { z } from 'zod'
 import { UsageError } from '../base/errors.js'
 import { BACKENDS } from '../engine/index.js'
@@ -57,6 +58,35 @@ export const checkpointFlag = z
 export const engineFlags = {
   backend: z.enum(BACKENDS, { error: `--backend takes ${BACKENDS.join(', ')}` }).default('cpu'),
   threads: count('--threads', 0).default(0),
+}
+
+/** How samples are drawn, by the verbs that make audio. */
+export const samplingFlags = {
+  context: count('--context').optional(),
+  precision: z.enum(['f32', 'int8'], { error: '--precision takes f32 or int8' }).default('f32'),
+  temperature: number('--temperature', 'a number from 0', { from: 0 }).default(1),
+  topK: number('--top-k', 'a whole number from 1 to 256', {
+    from: 1,
+    to: 256,
+    whole: true,
+  }).optional(),
+  topP: number('--top-p', 'a share above 0, at most 1', { above: 0, to: 1 }).optional(),
+  seed: number('--seed', 'a whole number from 0 to 4294967295', {
+    from: 0,
+    to: 0xffffffff,
+    whole: true,
+  }).default(0),
+}
+
+/** What the options of `samplingFlags` say in --help. */
+export function withSampling(command: Command): Command {
+  return command
+    .option('--context <samples>', "samples of history (default: the model's own)")
+    .option('--precision <numbers>', 'f32, or int8: a quarter of the memory (default: f32)')
+    .option('--temperature <t>', '1 as the model learned it, 0 always the likeliest (default: 1)')
+    .option('--top-k <n>', 'draw from the n likeliest codes')
+    .option('--top-p <share>', 'draw from the likeliest codes that hold this share')
+    .option('--seed <n>', 'the same seed gives the same samples (default: 0)')
 }
 
 /** @throws UsageError that names every flag that makes no sense */

@@ -26,6 +26,17 @@ export async function readRecording(path: string, audio: ModelAudio): Promise<Re
   }
 }
 
+/** The prompt of a verb that makes audio: nothing where there is none. Throws as `readRecording`. */
+export async function readPrompt(
+  flags: { prompt?: string | undefined; promptSeconds?: number | undefined },
+  audio: ModelAudio,
+): Promise<Uint8Array> {
+  const { prompt, promptSeconds = Number.POSITIVE_INFINITY } = flags
+  if (prompt === undefined) return new Uint8Array(0)
+  const codes = (await readRecording(prompt, audio)).codes()
+  return codes.subarray(0, Math.max(1, Math.round(promptSeconds * audio.sampleRate)))
+}
+
 function read(path: string): Uint8Array {
   try {
     return readFileSync(path)

@@ -75,6 +75,12 @@ describe('longwave generate', () => {
     expect(topOne).toEqual(coldest)
   })
 
+  it('can make them in int8', async () => {
+    const { run, codes } = await made(fixtures(), '--precision', 'int8', '--json')
+    expect(JSON.parse(run.stdout).precision).toBe('int8')
+    expect(codes).toHaveLength(560)
+  })
+
   it('draws a picture', async () => {
     const paths = fixtures()
     const picture = join(paths.dir, 'pictures/out.png')
@@ -102,7 +108,7 @@ describe('longwave generate', () => {
       ],
     )
     expect(run.stdout).toContain('0.01 s of new audio')
-    expect(run.stdout).toContain('context 40, seed 0')
+    expect(run.stdout).toContain('context 40, f32, seed 0')
   })
 })
 
@@ -124,6 +130,8 @@ describe('a bad wish', () => {
     [{ '--top-k': '0' }, 2, '--top-k takes'],
     [{ '--top-p': '1.5' }, 2, '--top-p takes'],
     [{ '--seed': '-1' }, 2, '--seed takes'],
+    [{ '--precision': 'int4' }, 2, '--precision takes f32 or int8'],
+    [{ '--precision': 'int8' }, 2, 'int8 needs to hear'],
     [{ '--backend': 'tpu' }, 2, '--backend takes cpu, webgpu, cuda'],
     [{ '--checkpoint': 'DIR/gone' }, 3, 'there is no folder'],
     [{ '--checkpoint': 'DIR' }, 3, 'is not a checkpoint'],
@@ -155,7 +163,7 @@ describe.skipIf(!built)('the built program', () => {
   it('stopped by Ctrl-C writes what there is, says so and exits with 130', async () => {
     const { checkpoint, prompt, out, dir } = fixtures()
     mkdirSync(join(dir, 'new'))
-    const wish = ['--checkpoint', checkpoint, '--prompt', prompt, '--seconds', '100', '--out', out]
+    const wish = ['--checkpoint', checkpoint, '--prompt', prompt, '--seconds', '5000', '--out', out]
     const child = spawn(process.execPath, [main, 'generate', ...wish, '--threads', '1', '--json'])
     let [stdout, stderr] = ['', '']
     child.stdout.on('data', (data) => {
