@@ -7,6 +7,7 @@ import { doctorCommand } from './doctor.js'
 import { evalCommand } from './eval.js'
 import { exportCommand } from './export.js'
 import { generateCommand } from './generate.js'
+import { playCommand } from './play.js'
 import { prepareCommand } from './prepare.js'
 import { trainCommand } from './train.js'
 
@@ -27,6 +28,7 @@ const commands = [
   trainCommand(version),
   evalCommand(),
   generateCommand(),
+  playCommand(),
   exportCommand(),
   demoCommand(),
   doctorCommand(version),
