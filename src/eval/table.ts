@@ -47,11 +47,7 @@ function baselineRows(baselines: Baselines | null, several: boolean): string[][]
   ]
   return [
     row('linear predictor, order 32', baselines.linearPredictor, baselines.commonLinearPredictor),
-    row(
-      'strong predictor, 160 + 512 + 32',
-      baselines.strongPredictor,
-      baselines.commonStrongPredictor,
-    ),
+    row('strong predictor, order 160', baselines.strongPredictor, baselines.commonStrongPredictor),
     row('order-0 entropy', baselines.orderZero),
     row('uniform', baselines.uniform),
   ]
