@@ -181,6 +181,8 @@ export class Engine {
         executionProviders: backend === 'cpu' ? ['cpu'] : [backend, 'cpu'],
         intraOpNumThreads: threads,
         graphOptimizationLevel: 'basic',
+        // with it a program takes its memory twice, from the second run on (ORT 1.30), and is no faster
+        enableMemPattern: false,
         logSeverityLevel: 4,
         ...(profile !== undefined && {
           enableProfiling: true,

@@ -7,7 +7,7 @@ import {
   differentiateCausal,
 } from './causal-network.js'
 import type { Stage } from './model.js'
-import { ARENA, bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
+import { bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
 
 /** Samples of a stretch: enough for full speed. */
 export const STRETCH = 8000
@@ -38,12 +38,6 @@ export interface CausalMemory {
   total: number
 }
 
-/**
- * The engine takes memory at the first run of a program, and as much again at the second, laid out as
- * the first has shown: measured, 2.2 GB for `wavenet` over 8000 samples, of which 0.55 GB are live.
- */
-const RUNS = 2
-
 /** For want of memory stretches get shorter, in these steps. */
 const SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16] as const
 
@@ -65,7 +59,7 @@ export function planCausal(
     const peaks = forward + peakBytes(Object.values(backward))
     const memory = {
       states: bytesOf(stretch.states) * count,
-      stretch: RUNS * ARENA * peaks + bytesOf(backward),
+      stretch: peaks + bytesOf(backward),
       engine: ENGINE_BYTES,
       total: 0,
     }

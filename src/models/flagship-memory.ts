@@ -12,7 +12,7 @@ import {
 } from './flagship-programs.js'
 import { FORECAST_WIDTH } from './forecast.js'
 import type { Stage } from './model.js'
-import { ARENA, bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
+import { bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
 
 /** The graphs of one step, and how the segment is cut for them. */
 export interface StepPlan {
@@ -89,8 +89,8 @@ function memoryOf(
     states: bytesOf(stretch.states) * stretches,
     maps: bytesOf(stretch.maps) * (keepsMaps ? stretches : 1),
     // each program keeps what it once took
-    stretch: ARENA * (peakBytes(forward as Tensor[]) + peakBytes(Object.values(backward))),
-    block: ARENA * (peakBytes(Object.values(lossAndBack)) + peakBytes([block.nats])),
+    stretch: peakBytes(forward as Tensor[]) + peakBytes(Object.values(backward)),
+    block: peakBytes(Object.values(lossAndBack)) + peakBytes([block.nats]),
     engine: ENGINE_BYTES,
   }
   return { ...memory, total: Object.values(memory).reduce((sum, bytes) => sum + bytes, 0) }

@@ -3,9 +3,7 @@ import { UsageError } from '../base/errors.js'
 import { sizeOf, type Tensor } from '../graph/index.js'
 
 /** The runtime, weights and their moments, and what the engine holds besides: measured, of a small model. */
-export const ENGINE_BYTES = 0.8e9
-/** What the engine's memory for a program grows to, of what lives in it at one time: measured. */
-export const ARENA = 1.5
+export const ENGINE_BYTES = 0.6e9
 
 /** Bytes of float32 arrays of these shapes. */
 export function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
