@@ -58,10 +58,10 @@ export async function densePass(
   if (config.forecast) forecaster.run(history.subarray(0, warm))
   const codes = history.subarray(warm)
   const { z, states } = await latents(trained, codes, forecaster, (samples) =>
-    onProgress(Math.max(0, samples - (start - warm)) / 2),
+    onProgress(Math.floor(Math.max(0, samples - (start - warm)) / 2)),
   )
   const mine = z.subarray((start - warm) * config.width)
-  await fill(trained, mine, count, pass, (samples) => onProgress((count + samples) / 2))
+  await fill(trained, mine, count, pass, (samples) => onProgress(Math.floor((count + samples) / 2)))
   return { count, states }
 }
 
