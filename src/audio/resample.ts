@@ -1,4 +1,5 @@
 import { UsageError } from '../base/errors.js'
+import { dot } from './dot.js'
 
 /** Half width of the filter in zero crossings of the sinc at the lower of the two rates. */
 const HALF_WIDTH = 64
@@ -183,23 +184,6 @@ export class Resampler {
     this.#heldLength -= drop
     return out
   }
-}
-
-/** Sum of a[i + k] b[j + k] over k < n; n is even. Four sums hide the latency of addition. */
-function dot(a: Float64Array, i: number, b: Float64Array, j: number, n: number): number {
-  let s0 = 0
-  let s1 = 0
-  let s2 = 0
-  let s3 = 0
-  let k = 0
-  for (; k + 3 < n; k += 4) {
-    s0 += a[i + k]! * b[j + k]!
-    s1 += a[i + k + 1]! * b[j + k + 1]!
-    s2 += a[i + k + 2]! * b[j + k + 2]!
-    s3 += a[i + k + 3]! * b[j + k + 3]!
-  }
-  for (; k < n; k++) s0 += a[i + k]! * b[j + k]!
-  return s0 + s1 + (s2 + s3)
 }
 
 /**

@@ -6,16 +6,13 @@
 import { quantizer } from '../audio/index.js'
 import { UsageError } from '../base/errors.js'
 import { distanceBucket } from '../nn/attention.js'
-import { CURVE_NUMBERS } from '../nn/logistics.js'
+import { CURVE_NUMBERS, CURVE_WIDTHS } from '../nn/logistics.js'
 import { PlanBuilder, type StepPlan } from '../nn/step-plan.js'
 import { encoderGeometry, type FlagshipConfig, type LocalConfig } from './flagship.js'
 import { tokensOf } from './flagship-layout.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from './forecast.js'
 import type { Arrays } from './model.js'
 import { convolution, gatedStack, type PlanParts, pointwise, transposed } from './plan-parts.js'
-
-/** Widths of curves before training, as src/nn/logistics.ts has them. */
-const CURVE_WIDTHS = [0.5, 0.25, 1.5] as const
 
 /** What the functions below write to and read from. */
 interface Making extends PlanParts {

@@ -10,7 +10,7 @@ export function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
   return Object.values(tensors).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)
 }
 
-export const formatGB = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`
+const formatGB = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`
 
 /** `states 0.10 GB + ... = 1.00 GB` */
 export function describeMemory(memory: { total: number } & object): string {

@@ -22,7 +22,7 @@ const LEAST = 1e-6
 export const CURVE_NUMBERS = 3
 
 /** Widths of curves before training, relative to the scale: a middle, a narrow and a wide one. */
-const WIDTHS = [0.5, 0.25, 1.5] as const
+export const CURVE_WIDTHS = [0.5, 0.25, 1.5] as const
 
 /**
  * Logits of levels under a mixture of logistic curves around an expected value, each integrated over
@@ -49,7 +49,7 @@ export function logisticLevels(
   for (let k = 0; k < curves; k++) {
     const centre = slice(numbers, 1, k, k + 1) // [n, 1]
     const width = slice(numbers, 1, curves + k, curves + k + 1)
-    const steepness = exp(scale(shift(width, Math.log(WIDTHS[k % WIDTHS.length]!)), -1))
+    const steepness = exp(scale(shift(width, Math.log(CURVE_WIDTHS[k % CURVE_WIDTHS.length]!)), -1))
     const curve = sigmoid(mul(sub(distance, centre), steepness)) // [n, levels - 1]
     const part = mul(curve, slice(weights, 1, k, k + 1))
     below = below ? add(below, part) : part

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { dot } from '../../src/audio/dot.js'
 import {
   cellEdges,
   cellOf,
@@ -10,7 +11,7 @@ import {
   STAGES,
   strongPredictor,
 } from '../../src/audio/index.js'
-import { dot, history } from '../../src/audio/prediction/history.js'
+import { history } from '../../src/audio/prediction/history.js'
 import { leastSquares } from '../../src/audio/prediction/least-squares.js'
 import { normalisedLms } from '../../src/audio/prediction/lms.js'
 import { mix } from '../../src/audio/prediction/mix.js'

@@ -1,5 +1,6 @@
 import type { Recordable } from '../../base/tape.js'
-import { dot, history } from './history.js'
+import { dot } from '../dot.js'
+import { history } from './history.js'
 
 export interface LeastSquaresOptions {
   /** Values that are weighed. */

@@ -1,5 +1,5 @@
 import type { Recordable } from '../../base/tape.js'
-import { dot } from './history.js'
+import { dot } from '../dot.js'
 
 export interface Mix extends Recordable {
   predict(parts: Float64Array): number

@@ -1,5 +1,6 @@
 import type { Recordable } from '../../base/tape.js'
-import { dot, history } from './history.js'
+import { dot } from '../dot.js'
+import { history } from './history.js'
 import { leastSquares } from './least-squares.js'
 import { normalisedLms } from './lms.js'
 import { mix } from './mix.js'

@@ -1,5 +1,6 @@
 import type { Recordable } from '../../base/tape.js'
-import { dot, type History } from './history.js'
+import { dot } from '../dot.js'
+import type { History } from './history.js'
 
 /** How many of the last values are still uncertain; older ones are taken as they are. */
 const TRACKED = 4

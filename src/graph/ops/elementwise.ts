@@ -1,5 +1,5 @@
 import { apply, misfit, type Op } from '../op.js'
-import { type Shape, sameShape, showShape, type Tensor } from '../tensor.js'
+import { type Shape, showShape, type Tensor } from '../tensor.js'
 import { sumTo } from './reduce.js'
 
 /** The common shape of two operands under NumPy's broadcasting. */
@@ -130,11 +130,4 @@ const minimumOp: Op<number> = {
 /** y = min(x, bound); without a gradient, for gradient clipping. */
 export function minimum(x: Tensor, bound: number): Tensor {
   return apply(minimumOp, [x], bound)
-}
-
-/** Throws unless two tensors have the same shape. */
-export function expectSameShape(a: Tensor, b: Tensor, what: string): void {
-  if (!sameShape(a.shape, b.shape)) {
-    throw misfit(what, 'the shapes differ.', showShape(a.shape), showShape(b.shape))
-  }
 }
