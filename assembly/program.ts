@@ -215,6 +215,16 @@ export function run(pc: usize, s: usize): u32 {
         )
         pc += 36
         break
+      case Opcode.Skip:
+        pc += 12 + (load<u32>(s + n(pc, 0)) === n(pc, 1) ? 0 : <usize>n(pc, 2))
+        break
+      case Opcode.Count: {
+        const counter = s + n(pc, 0)
+        const next = load<u32>(counter) + 1
+        store<u32>(counter, next < n(pc, 1) ? next : 0)
+        pc += 8
+        break
+      }
       default:
         return opcode
     }

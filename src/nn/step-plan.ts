@@ -68,12 +68,20 @@ export type Kernel =
   | 'attend'
   | 'curves'
 
+/** Samples t, counted from 0, with t mod period = phase. */
+export interface Every {
+  readonly period: number
+  readonly phase: number
+}
+
 export interface Instruction {
   readonly kernel: Kernel
   readonly inputs: readonly string[]
   readonly outputs: readonly string[]
   readonly weights: readonly string[]
   readonly numbers: Readonly<Record<string, number>>
+  /** Runs at these samples alone; at others its output stays as it is. */
+  readonly every?: Every
 }
 
 export interface StepPlan {
@@ -88,17 +96,19 @@ export interface StepPlan {
   readonly instructions: readonly Instruction[]
 }
 
-/** Multiply-accumulate operations of one step with full windows. */
+/** Multiply-accumulate operations of one step with full windows, on average over the samples. */
 export function macsPerStep(plan: StepPlan): number {
   const sizes = new Map(plan.vectors.map(({ name, size }) => [name, size]))
   const caches = new Map(plan.caches.map((cache) => [cache.name, cache]))
   let macs = 0
-  for (const { kernel, inputs, outputs, weights } of plan.instructions) {
+  for (const { kernel, inputs, outputs, weights, every } of plan.instructions) {
+    const share = 1 / (every?.period ?? 1)
     if (kernel === 'affine' || kernel === 'convolve') {
-      macs += plan.weights[weights[0]!]!.data.length
+      macs += plan.weights[weights[0]!]!.data.length * share
     } else if (kernel === 'attend') {
       // scores over the queries, sums over the results
-      macs += (sizes.get(inputs[0]!)! + sizes.get(outputs[0]!)!) * caches.get(inputs[1]!)!.window
+      const numbers = sizes.get(inputs[0]!)! + sizes.get(outputs[0]!)!
+      macs += numbers * caches.get(inputs[1]!)!.window * share
     }
   }
   return macs
@@ -112,6 +122,7 @@ export class PlanBuilder {
   readonly #weights: Record<string, Weight> = {}
   readonly #instructions: Instruction[] = []
   readonly #inputs: string[] = []
+  #every: Every | undefined
 
   /** A vector that the host writes. */
   input(name: string, size: number, type: 'f32' | 'i32' = 'f32'): string {
@@ -159,6 +170,14 @@ export class PlanBuilder {
     return output
   }
 
+  /** What `write` adds runs at these samples alone. */
+  every(every: Every, write: () => void): void {
+    const outside = this.#every
+    this.#every = every
+    write()
+    this.#every = outside
+  }
+
   #add(
     kernel: Kernel,
     inputs: readonly string[],
@@ -166,7 +185,8 @@ export class PlanBuilder {
     weights: readonly string[] = [],
     numbers: Readonly<Record<string, number>> = {},
   ): void {
-    this.#instructions.push({ kernel, inputs, outputs, weights, numbers })
+    const every = this.#every
+    this.#instructions.push({ kernel, inputs, outputs, weights, numbers, ...(every && { every }) })
   }
 
   build(output: string): StepPlan {

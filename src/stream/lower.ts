@@ -1,5 +1,5 @@
 /** From a step plan to instructions and places in memory. */
-import type { CacheSpec, Instruction, RingSpec, StepPlan } from '../nn/step-plan.js'
+import type { CacheSpec, Every, Instruction, RingSpec, StepPlan } from '../nn/step-plan.js'
 import { byInput, byPair, paddedTo } from './blocks.js'
 import { PlanError } from './errors.js'
 import {
@@ -58,6 +58,8 @@ class Lowerer {
   readonly #owners = new Map<string, string>()
   /** Integers made of vectors that have not changed since. */
   readonly #integers = new Map<string, number>()
+  /** Counters of samples, by period. */
+  readonly #counters = new Map<number, number>()
 
   constructor(
     readonly plan: StepPlan,
@@ -69,10 +71,8 @@ class Lowerer {
     this.#placeVectors()
     for (const ring of plan.rings) this.#rings.set(ring.name, this.#placeRing(ring))
     for (const cache of plan.caches) this.#caches.set(cache.name, this.#placeCache(cache))
-    for (const instruction of plan.instructions) {
-      this.#instruction(instruction)
-      for (const name of instruction.outputs) this.#forget(name)
-    }
+    for (let i = 0; i < plan.instructions.length; ) i = this.#block(i)
+    for (const [period, counter] of this.#counters) this.#words.add(Opcode.Count, counter, period)
     this.#words.add(Opcode.End)
     const program = this.#constants.add(this.#words.build())
     const constants = this.#constants.bytes()
@@ -160,6 +160,42 @@ class Lowerer {
   }
 
   // ------------------------------------------------------------------------ instructions
+
+  /** The instructions from `first` on that run at the same samples. Returns the index behind them. */
+  #block(first: number): number {
+    const { instructions } = this.plan
+    const { every } = instructions[first]!
+    const before = new Map(this.#integers)
+    const skip = every && this.#skip(every)
+    let i = first
+    for (; i < instructions.length && isSame(instructions[i]!.every, every); i++) {
+      this.#instruction(instructions[i]!)
+      for (const name of instructions[i]!.outputs) this.#forget(name)
+    }
+    if (skip !== undefined) {
+      this.#words.set(skip, 4 * (this.#words.length - skip - 1))
+      // integers made here are not made at every sample
+      for (const [name, at] of this.#integers) {
+        if (before.get(name) !== at) this.#integers.delete(name)
+      }
+    }
+    return i
+  }
+
+  /** Skips a block at other samples. Returns the place of the word for its bytes. */
+  #skip({ period, phase }: Every): number {
+    if (!(Number.isInteger(period) && Number.isInteger(phase) && 0 <= phase && phase < period)) {
+      throw new PlanError({
+        fact: 'The step plan has an instruction that never runs.',
+        expected: 'a whole period, and a phase from 0 to below it',
+        got: `period ${period}, phase ${phase}`,
+      })
+    }
+    const counter = this.#counters.get(period) ?? this.#state.add(4)
+    this.#counters.set(period, counter)
+    this.#words.add(Opcode.Skip, counter, phase, 0)
+    return this.#words.length - 1
+  }
 
   #instruction(instruction: Instruction): void {
     const { kernel, inputs, outputs, weights, numbers } = instruction
@@ -368,6 +404,9 @@ function placeOf(cache: Cache): CachePlace {
   const type = factors ? 'int8' : 'f32'
   return { at, type, phases, window, groups, width, padded, rowBytes, phaseBytes, factors }
 }
+
+const isSame = (a: Every | undefined, b: Every | undefined) =>
+  a?.period === b?.period && a?.phase === b?.phase
 
 /** An int8 cache holds this much more than calibration saw, and bounds what is larger. */
 const CLIP = 1.1

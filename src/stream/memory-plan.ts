@@ -61,8 +61,17 @@ export class State {
 export class Words {
   readonly #words: number[] = []
 
+  get length(): number {
+    return this.#words.length
+  }
+
   add(...words: number[]): void {
     this.#words.push(...words)
+  }
+
+  /** Changes a word that was added. */
+  set(i: number, word: number): void {
+    this.#words[i] = word
   }
 
   build(): Uint32Array {

@@ -51,6 +51,10 @@ export enum Opcode {
   AttendInt8 = 20,
   /** s forecast (mean, 1 / scale), s numbers, n curves, c widths, c edges, c gaps, n levels, s y, s scratch */
   Curves = 21,
+  /** s counter, n phase, n bytes: goes on so far behind these operands unless the counter is the phase */
+  Skip = 22,
+  /** s counter, n period: the counter goes on by one, from period - 1 to 0 */
+  Count = 23,
 }
 
 /** Flags of products: the result is added to what is there; the result is rectified. */

@@ -2,8 +2,14 @@
  * What every kernel computes, as plainly as can be and in float64: the yardstick of the kernels'
  * tests. Nothing here is fast, and nothing at run time uses it.
  */
+import type { Every } from '../nn/step-plan.js'
 
 type Numbers = ArrayLike<number>
+
+/** Whether an instruction runs at sample `t`, counted from 0. */
+export function isDue(every: Every | undefined, t: number): boolean {
+  return every === undefined || t % every.period === every.phase
+}
 
 export interface AffineOptions {
   relu?: boolean
