@@ -2,12 +2,44 @@
  * y = W x + b with int8 weights, a scale per output, and int16 activations; sums are exact in int32
  * (`pack` bounds the activations so that they cannot overflow). Two forms: one for any x, one that
  * visits only what is not zero in x, as behind a rectifier.
+ *
+ * Weights come in words of 16 bits, one for two outputs: 256 b + (a + 128). Products with the words as
+ * they are and with their upper bytes give 256 B + A + 128 sum(x) and B; sums may wrap on the way, as
+ * the differences are exact again. So no weight has to be widened, only every word shifted once.
  */
 import { LIST_HEADER } from '../src/stream/opcodes'
 import { beginSmall, endSmall, finishInt } from './output'
 
+/** 128 sum(x) of int16 in pairs, in every lane. */
+@inline
+function offsetOf(x: usize, end: usize): v128 {
+  const ones = i16x8.splat(128)
+  let sum = i32x4.splat(0)
+  let p = x
+  for (; p + 16 <= end; p += 16) sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.load(p), ones))
+  for (; p < end; p += 4) sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.load32_zero(p), ones))
+  sum = i32x4.add(sum, i8x16.shuffle(sum, sum, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7))
+  return i32x4.add(sum, i8x16.shuffle(sum, sum, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11))
+}
 
-/** @param w [blocks, pairs of inputs, 32 or 8, 2]; x int16, padded by a zero to whole pairs */
+/** Eight results from the sums over words and those over upper bytes. */
+@inline
+function finishWords(
+  words: v128,
+  upper: v128,
+  offset: v128,
+  scales: usize,
+  bias: usize,
+  y: usize,
+  flags: u32,
+  at: usize,
+): void {
+  const lower = i32x4.sub(i32x4.sub(words, i32x4.shl(upper, 8)), offset)
+  finishInt(lower, scales, bias, y, flags, at)
+  finishInt(upper, scales, bias, y, flags, at + 16)
+}
+
+/** @param w [blocks, pairs of inputs, 16 or 4 words of outputs, 2]; x int16, padded by a zero to whole pairs */
 export function matvecInt8(
   w: usize,
   scales: usize,
@@ -19,52 +51,54 @@ export function matvecInt8(
   flags: u32,
 ): void {
   const end = x + (<usize>((inputs + 1) >> 1) << 2)
+  const offset = offsetOf(x, end)
   let rest = outputs
+  let m: v128
   for (; rest >= 32; rest -= 32) {
     let a0 = i32x4.splat(0)
     let a1 = i32x4.splat(0)
     let a2 = i32x4.splat(0)
     let a3 = i32x4.splat(0)
-    let a4 = i32x4.splat(0)
-    let a5 = i32x4.splat(0)
-    let a6 = i32x4.splat(0)
-    let a7 = i32x4.splat(0)
+    let b0 = i32x4.splat(0)
+    let b1 = i32x4.splat(0)
+    let b2 = i32x4.splat(0)
+    let b3 = i32x4.splat(0)
     for (let p = x; p < end; p += 4) {
       const v = v128.load32_splat(p)
-      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, v128.load8x8_s(w)))
-      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, v128.load8x8_s(w, 8)))
-      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, v128.load8x8_s(w, 16)))
-      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, v128.load8x8_s(w, 24)))
-      a4 = i32x4.add(a4, i32x4.dot_i16x8_s(v, v128.load8x8_s(w, 32)))
-      a5 = i32x4.add(a5, i32x4.dot_i16x8_s(v, v128.load8x8_s(w, 40)))
-      a6 = i32x4.add(a6, i32x4.dot_i16x8_s(v, v128.load8x8_s(w, 48)))
-      a7 = i32x4.add(a7, i32x4.dot_i16x8_s(v, v128.load8x8_s(w, 56)))
+      m = v128.load(w)
+      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, m))
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, i16x8.shr_s(m, 8)))
+      m = v128.load(w, 16)
+      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, m))
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, i16x8.shr_s(m, 8)))
+      m = v128.load(w, 32)
+      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, m))
+      b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, i16x8.shr_s(m, 8)))
+      m = v128.load(w, 48)
+      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, m))
+      b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, i16x8.shr_s(m, 8)))
       w += 64
     }
-    finishInt(a0, scales, bias, y, flags, 0)
-    finishInt(a1, scales, bias, y, flags, 16)
-    finishInt(a2, scales, bias, y, flags, 32)
-    finishInt(a3, scales, bias, y, flags, 48)
-    finishInt(a4, scales, bias, y, flags, 64)
-    finishInt(a5, scales, bias, y, flags, 80)
-    finishInt(a6, scales, bias, y, flags, 96)
-    finishInt(a7, scales, bias, y, flags, 112)
+    finishWords(a0, b0, offset, scales, bias, y, flags, 0)
+    finishWords(a1, b1, offset, scales, bias, y, flags, 32)
+    finishWords(a2, b2, offset, scales, bias, y, flags, 64)
+    finishWords(a3, b3, offset, scales, bias, y, flags, 96)
     y += 128
     bias += 128
     scales += 128
   }
   while (rest > 0) {
-    let a0 = i32x4.splat(0)
-    let a1 = i32x4.splat(0)
+    let a = i32x4.splat(0)
+    let b = i32x4.splat(0)
     for (let p = x; p < end; p += 4) {
       const v = v128.load32_splat(p)
-      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, v128.load8x8_s(w)))
-      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, v128.load8x8_s(w, 8)))
+      m = v128.load(w)
+      a = i32x4.add(a, i32x4.dot_i16x8_s(v, m))
+      b = i32x4.add(b, i32x4.dot_i16x8_s(v, i16x8.shr_s(m, 8)))
       w += 16
     }
     const to = beginSmall(y, rest)
-    finishInt(a0, scales, bias, to, flags, 0)
-    finishInt(a1, scales, bias, to, flags, 16)
+    finishWords(a, b, offset, scales, bias, to, flags, 0)
     endSmall(to, y, rest)
     y += 32
     bias += 32
@@ -73,7 +107,7 @@ export function matvecInt8(
   }
 }
 
-/** Weights of two inputs for four outputs, side by side. */
+/** Words of two inputs for four pairs of outputs, side by side. */
 @inline
 function low(m: v128, n: v128): v128 {
   return i16x8.shuffle(m, n, 0, 8, 1, 9, 2, 10, 3, 11)
@@ -87,7 +121,7 @@ function high(m: v128, n: v128): v128 {
 /**
  * Inputs are paired as they come: any two columns of weights are interleaved on the way.
  *
- * @param w [blocks, inputs, 32 or 8]; x a list (see quantise.ts) of `capacity` places
+ * @param w [blocks, inputs, 16 or 4 words of outputs]; x a list (see quantise.ts) of `capacity` places
  */
 export function matvecInt8Sparse(
   w: usize,
@@ -104,68 +138,64 @@ export function matvecInt8Sparse(
   const values = x + LIST_HEADER
   const end = values + (<usize>pairs << 2)
   const toIndex = <usize>capacity << 1 // indices follow the values
+  const offset = offsetOf(values, end)
   let rest = outputs
   let m: v128
   let n: v128
+  let z: v128
   for (; rest >= 32; rest -= 32) {
     let a0 = i32x4.splat(0)
     let a1 = i32x4.splat(0)
     let a2 = i32x4.splat(0)
     let a3 = i32x4.splat(0)
-    let a4 = i32x4.splat(0)
-    let a5 = i32x4.splat(0)
-    let a6 = i32x4.splat(0)
-    let a7 = i32x4.splat(0)
+    let b0 = i32x4.splat(0)
+    let b1 = i32x4.splat(0)
+    let b2 = i32x4.splat(0)
+    let b3 = i32x4.splat(0)
     for (let p = values; p < end; p += 4) {
       const v = v128.load32_splat(p)
       const j = w + (<usize>load<u16>(p + toIndex) << 5)
       const k = w + (<usize>load<u16>(p + toIndex, 2) << 5)
-      m = v128.load8x8_s(j)
-      n = v128.load8x8_s(k)
-      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, low(m, n)))
-      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, high(m, n)))
-      m = v128.load8x8_s(j, 8)
-      n = v128.load8x8_s(k, 8)
-      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, low(m, n)))
-      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, high(m, n)))
-      m = v128.load8x8_s(j, 16)
-      n = v128.load8x8_s(k, 16)
-      a4 = i32x4.add(a4, i32x4.dot_i16x8_s(v, low(m, n)))
-      a5 = i32x4.add(a5, i32x4.dot_i16x8_s(v, high(m, n)))
-      m = v128.load8x8_s(j, 24)
-      n = v128.load8x8_s(k, 24)
-      a6 = i32x4.add(a6, i32x4.dot_i16x8_s(v, low(m, n)))
-      a7 = i32x4.add(a7, i32x4.dot_i16x8_s(v, high(m, n)))
+      m = v128.load(j)
+      n = v128.load(k)
+      z = low(m, n)
+      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, z))
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, i16x8.shr_s(z, 8)))
+      z = high(m, n)
+      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, z))
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, i16x8.shr_s(z, 8)))
+      m = v128.load(j, 16)
+      n = v128.load(k, 16)
+      z = low(m, n)
+      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v, z))
+      b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, i16x8.shr_s(z, 8)))
+      z = high(m, n)
+      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v, z))
+      b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, i16x8.shr_s(z, 8)))
     }
     w += <usize>inputs << 5
-    finishInt(a0, scales, bias, y, flags, 0)
-    finishInt(a1, scales, bias, y, flags, 16)
-    finishInt(a2, scales, bias, y, flags, 32)
-    finishInt(a3, scales, bias, y, flags, 48)
-    finishInt(a4, scales, bias, y, flags, 64)
-    finishInt(a5, scales, bias, y, flags, 80)
-    finishInt(a6, scales, bias, y, flags, 96)
-    finishInt(a7, scales, bias, y, flags, 112)
+    finishWords(a0, b0, offset, scales, bias, y, flags, 0)
+    finishWords(a1, b1, offset, scales, bias, y, flags, 32)
+    finishWords(a2, b2, offset, scales, bias, y, flags, 64)
+    finishWords(a3, b3, offset, scales, bias, y, flags, 96)
     y += 128
     bias += 128
     scales += 128
   }
   while (rest > 0) {
-    let a0 = i32x4.splat(0)
-    let a1 = i32x4.splat(0)
+    let a = i32x4.splat(0)
+    let b = i32x4.splat(0)
     for (let p = values; p < end; p += 4) {
       const v = v128.load32_splat(p)
-      const j = w + (<usize>load<u16>(p + toIndex) << 3)
-      const k = w + (<usize>load<u16>(p + toIndex, 2) << 3)
-      m = v128.load8x8_s(j)
-      n = v128.load8x8_s(k)
-      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v, low(m, n)))
-      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v, high(m, n)))
+      m = v128.load64_zero(w + (<usize>load<u16>(p + toIndex) << 3))
+      n = v128.load64_zero(w + (<usize>load<u16>(p + toIndex, 2) << 3))
+      z = low(m, n)
+      a = i32x4.add(a, i32x4.dot_i16x8_s(v, z))
+      b = i32x4.add(b, i32x4.dot_i16x8_s(v, i16x8.shr_s(z, 8)))
     }
     w += <usize>inputs << 3
     const to = beginSmall(y, rest)
-    finishInt(a0, scales, bias, to, flags, 0)
-    finishInt(a1, scales, bias, to, flags, 16)
+    finishWords(a, b, offset, scales, bias, to, flags, 0)
     endSmall(to, y, rest)
     y += 32
     bias += 32

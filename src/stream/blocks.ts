@@ -15,32 +15,45 @@ export function paddedOutputs(outputs: number): number {
 }
 
 /** [outputs, inputs] to [blocks, inputs, places]; places without an output are zero. */
-export function byInput<A extends Float32Array | Int8Array>(
-  w: A,
-  outputs: number,
-  inputs: number,
-  together = 1,
-): A {
-  const steps = Math.ceil(inputs / together)
-  const size = paddedOutputs(outputs) * steps * together
-  const y = (w instanceof Int8Array ? new Int8Array(size) : new Float32Array(size)) as A
+export function byInput(w: Float32Array, outputs: number, inputs: number): Float32Array {
+  const y = new Float32Array(paddedOutputs(outputs) * inputs)
   let at = 0
   for (const { first, places } of blocksOf(outputs)) {
-    for (let step = 0; step < steps; step++) {
+    for (let i = 0; i < inputs; i++) {
       for (let o = first; o < first + places; o++) {
-        for (let i = step * together; i < (step + 1) * together; i++) {
-          if (o < outputs && i < inputs) y[at] = w[o * inputs + i]!
-          at++
-        }
+        if (o < outputs) y[at] = w[o * inputs + i]!
+        at++
       }
     }
   }
   return y
 }
 
-/** [outputs, inputs] to [blocks, pairs of inputs, places, 2]. */
-export function byPair(w: Int8Array, outputs: number, inputs: number): Int8Array {
-  return byInput(w, outputs, inputs, 2)
+/**
+ * [outputs, inputs] to words of two outputs, 256 b + (a + 128), in the order [blocks, inputs, words]; with
+ * `together` = 2 in [blocks, pairs of inputs, words, 2]. The word j of its eight outputs is for j and j + 4.
+ */
+export function wordsByInput(
+  w: Int8Array,
+  outputs: number,
+  inputs: number,
+  together: 1 | 2 = 1,
+): Int16Array {
+  const steps = Math.ceil(inputs / together)
+  const y = new Int16Array((paddedOutputs(outputs) / 2) * steps * together)
+  const get = (o: number, i: number) => (o < outputs && i < inputs ? w[o * inputs + i]! : 0)
+  let at = 0
+  for (const { first, places } of blocksOf(outputs)) {
+    for (let step = 0; step < steps; step++) {
+      for (let word = 0; word < places / 2; word++) {
+        const a = first + Math.floor(word / 4) * 8 + (word % 4)
+        for (let i = step * together; i < (step + 1) * together; i++) {
+          y[at++] = 256 * get(a + 4, i) + get(a, i) + 128
+        }
+      }
+    }
+  }
+  return y
 }
 
 /** Padded by zeros to whole small blocks. */

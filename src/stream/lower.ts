@@ -1,6 +1,6 @@
 /** From a step plan to instructions and places in memory. */
 import type { CacheSpec, Every, Instruction, RingSpec, StepPlan } from '../nn/step-plan.js'
-import { byInput, byPair, paddedTo } from './blocks.js'
+import { byInput, paddedTo, wordsByInput } from './blocks.js'
 import { PlanError } from './errors.js'
 import {
   aligned,
@@ -289,10 +289,10 @@ class Lowerer {
           got: `${inputs}`,
         })
       }
-      const w = this.#constants.add(byInput(int8.w, y.size, inputs))
+      const w = this.#constants.add(wordsByInput(int8.w, y.size, inputs))
       this.#words.add(Opcode.MatvecInt8Sparse, w, ...parts, flags, capacityOf(inputs))
     } else {
-      const w = this.#constants.add(byPair(int8.w, y.size, inputs))
+      const w = this.#constants.add(wordsByInput(int8.w, y.size, inputs, 2))
       this.#words.add(Opcode.MatvecInt8, w, ...parts, flags)
     }
   }

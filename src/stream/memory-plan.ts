@@ -2,7 +2,7 @@
 import { PlanError } from './errors.js'
 import { aligned, CONSTANTS, MOST_MEMORY } from './format.js'
 
-type Section = Float32Array | Int8Array | Uint32Array
+type Section = Float32Array | Int16Array | Uint32Array
 
 /** Constants one after the other; the same array is written once. */
 export class Constants {

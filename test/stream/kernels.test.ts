@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/random.js'
-import { byInput, byPair, paddedTo, toInt8 } from '../../src/stream/blocks.js'
+import { byInput, paddedTo, toInt8, wordsByInput } from '../../src/stream/blocks.js'
 import { hasRelaxedSimd } from '../../src/stream/kernels.js'
 import * as reference from '../../src/stream/reference.js'
 import { Arena } from './arena.js'
@@ -74,11 +74,11 @@ describe.each(files)('%s', (file) => {
         const sizes = [q, inputs, outputs, y, flags]
         if (sparse) {
           kernels.quantiseSparse!(arena.write(x), inputs, factor, 32767, q, capacity)
-          const columns = arena.write(byInput(w, outputs, inputs))
+          const columns = arena.write(wordsByInput(w, outputs, inputs))
           kernels.matvecInt8Sparse!(columns, ...rest, ...sizes, capacity)
         } else {
           kernels.quantiseDense!(arena.write(x), inputs, factor, 32767, q)
-          kernels.matvecInt8!(arena.write(byPair(w, outputs, inputs)), ...rest, ...sizes)
+          kernels.matvecInt8!(arena.write(wordsByInput(w, outputs, inputs, 2)), ...rest, ...sizes)
         }
         const options = { relu: (flags & 2) !== 0, ...(flags & 1 ? { plus } : {}) }
         const integers = reference.quantise(x, factor, 32767)
@@ -100,7 +100,7 @@ describe.each(files)('%s', (file) => {
     const none = new Float32Array(outputs)
     kernels.quantiseDense!(arena.write(x), inputs, 4 * limit, limit, q) // bounded to the limit
     kernels.matvecInt8!(
-      arena.write(byPair(w, outputs, inputs)),
+      arena.write(wordsByInput(w, outputs, inputs, 2)),
       ...[arena.write(scales), arena.write(none), q, inputs, outputs, y, 0],
     )
     const sum = 127 * inputs * limit
