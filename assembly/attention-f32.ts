@@ -2,8 +2,10 @@
  * Attention of the newest token of a phase over the phase's cache, in float32. All heads of a group
  * read the same part of a row. Four tokens of two heads at a time: eight sums stay in registers.
  */
-import { newestCount, newestRows } from './cache'
+import { ATTENTION_TILE } from '../src/stream/opcodes'
+import { newestCount, newestRows, other } from './cache'
 import { softmaxParts } from './elementwise'
+import { fromHalves } from './half'
 import { madd, sums4 } from './math'
 
 /**
@@ -60,7 +62,7 @@ function scores(
   }
 }
 
-/** Sums of values under the weights of two heads, 16 dims at a time. */
+/** Adds values under the weights of two heads, 16 dims at a time. */
 function mix(
   rows: usize,
   rowBytes: usize,
@@ -75,14 +77,14 @@ function mix(
   const end = p + ((<usize>count) << 2)
   const other = r - p
   for (let i: usize = 0; i < bytes; i += 64) {
-    let a0 = f32x4.splat(0)
-    let a1 = f32x4.splat(0)
-    let a2 = f32x4.splat(0)
-    let a3 = f32x4.splat(0)
-    let b0 = f32x4.splat(0)
-    let b1 = f32x4.splat(0)
-    let b2 = f32x4.splat(0)
-    let b3 = f32x4.splat(0)
+    let a0 = v128.load(out + i)
+    let a1 = v128.load(out + i, 16)
+    let a2 = v128.load(out + i, 32)
+    let a3 = v128.load(out + i, 48)
+    let b0 = v128.load(otherOut + i)
+    let b1 = v128.load(otherOut + i, 16)
+    let b2 = v128.load(otherOut + i, 32)
+    let b3 = v128.load(otherOut + i, 48)
     let row = rows + i
     for (let at = p; at < end; at += 4) {
       const u = v128.load32_splat(at)
@@ -112,6 +114,8 @@ function mix(
   }
 }
 
+const TILE: u32 = ATTENTION_TILE
+
 /**
  * @param q [groups * heads, width], y the same
  * @param bias [groups * heads, 2 padWindow]: of distance (window - 1 - i) mod window at i
@@ -133,6 +137,30 @@ export function attendF32(
   scratch: usize,
   y: usize,
 ): void {
+  attendRows(
+    keys, values, phaseBytes, rowBytes, window, padWindow, groups, heads, width, padded, q, bias, scratch, y, false,
+  )
+}
+
+/** @param isHalf rows are halves, and a tile of them in float32 goes behind the scratch */
+@inline
+export function attendRows(
+  keys: usize,
+  values: usize,
+  phaseBytes: u32,
+  rowBytes: u32,
+  window: u32,
+  padWindow: u32,
+  groups: u32,
+  heads: u32,
+  width: u32,
+  padded: u32,
+  q: usize,
+  bias: usize,
+  scratch: usize,
+  y: usize,
+  isHalf: bool,
+): void {
   const tokens = newestCount(keys)
   const count = min<u32>(tokens, window)
   const slot = (tokens - 1) % window
@@ -142,6 +170,7 @@ export function attendF32(
   const queries = scratch
   const weights = queries + all * headBytes
   const mixed = weights + all * scoreBytes
+  const tile = mixed + all * headBytes
   const biasStart = bias + ((<usize>(window - 1 - slot)) << 2)
   for (let h: usize = 0; h < all; h++) {
     memory.fill(queries + h * headBytes, 0, headBytes)
@@ -149,33 +178,51 @@ export function attendF32(
   }
   const keyRows = newestRows(keys, phaseBytes)
   const valueRows = newestRows(values, phaseBytes)
-  for (let g: u32 = 0; g < groups; g++) {
-    const part = <usize>g * headBytes
-    for (let i: u32 = 0; i < heads; i += 2) {
-      const h = <usize>g * heads + i
-      const o = i + 1 < heads ? h + 1 : h
-      const p = weights + h * scoreBytes
-      const r = weights + o * scoreBytes
-      scores(
-        keyRows + part,
-        rowBytes,
-        count,
-        padded,
-        queries + h * headBytes,
-        queries + o * headBytes,
-        biasStart + 2 * h * scoreBytes,
-        biasStart + 2 * o * scoreBytes,
-        p,
-        r,
-      )
-      const total = softmaxParts(p, count)
-      const otherTotal = o != h ? softmaxParts(r, count) : total
-      const to = mixed + h * headBytes
-      const otherTo = mixed + o * headBytes
-      mix(valueRows + part, rowBytes, count, padded, p, r, to, otherTo)
-      scaleOut(to, total, width, y + ((h * width) << 2))
-      if (o != h) scaleOut(otherTo, otherTotal, width, y + ((o * width) << 2))
+  const floats = groups * padded
+  const step: usize = isHalf ? <usize>floats << 2 : rowBytes
+  for (let first: u32 = 0; first < count; first += TILE) {
+    const n = min<u32>(TILE, count - first)
+    const at = <usize>first << 2
+    let rows = keyRows + <usize>first * rowBytes
+    if (isHalf) {
+      // scores come four at a time
+      fromHalves(rows, floats * ((n + 3) & ~3), tile)
+      rows = tile
     }
+    for (let h: usize = 0; h < all; h += other(h, all, heads) - h + 1) {
+      const o = other(h, all, heads)
+      scores(
+        rows + <usize>(<u32>h / heads) * headBytes, step, n, padded,
+        queries + h * headBytes, queries + o * headBytes,
+        biasStart + 2 * h * scoreBytes + at, biasStart + 2 * o * scoreBytes + at,
+        weights + h * scoreBytes + at, weights + o * scoreBytes + at,
+      )
+    }
+  }
+  for (let h: usize = 0; h < all; h++) {
+    // the query was of use, its place holds the sum
+    store<f32>(queries + h * headBytes, softmaxParts(weights + h * scoreBytes, count))
+  }
+  memory.fill(mixed, 0, all * headBytes)
+  for (let first: u32 = 0; first < count; first += TILE) {
+    const n = min<u32>(TILE, count - first)
+    const at = <usize>first << 2
+    let rows = valueRows + <usize>first * rowBytes
+    if (isHalf) {
+      fromHalves(rows, floats * n, tile)
+      rows = tile
+    }
+    for (let h: usize = 0; h < all; h += other(h, all, heads) - h + 1) {
+      const o = other(h, all, heads)
+      mix(
+        rows + <usize>(<u32>h / heads) * headBytes, step, n, padded,
+        weights + h * scoreBytes + at, weights + o * scoreBytes + at,
+        mixed + h * headBytes, mixed + o * headBytes,
+      )
+    }
+  }
+  for (let h: usize = 0; h < all; h++) {
+    scaleOut(mixed + h * headBytes, load<f32>(queries + h * headBytes), width, y + ((h * width) << 2))
   }
 }
 

@@ -2,7 +2,7 @@
  * The same over a cache of int8: queries and weights become int16, sums are exact in int32. Scales
  * of the cache's dims multiply the queries and the results, so that rows are read as they are.
  */
-import { newestCount, newestRows } from './cache'
+import { newestCount, newestRows, other } from './cache'
 import { softmaxParts } from './elementwise'
 import { integerSums4, most4 } from './math'
 import { quantiseDense } from './quantise'
@@ -245,10 +245,4 @@ export function attendInt8(
     const back = load<f32>(queries + h * headBytes)
     scaleOut(mixed + h * headBytes, scales, back, width, y + ((h * width) << 2))
   }
-}
-
-/** The head that goes with `h`: the next of its group, or itself. */
-@inline
-function other(h: usize, all: usize, heads: u32): usize {
-  return h + 1 < all && <u32>(h + 1) % heads != 0 ? h + 1 : h
 }

@@ -6,7 +6,7 @@
 import { CACHE_HEADER } from '../src/stream/opcodes'
 
 /** Moves on by one row, to be written by the caller. */
-function nextRow(cache: usize, phases: u32, phaseBytes: u32, rowBytes: u32, window: u32): usize {
+export function nextRow(cache: usize, phases: u32, phaseBytes: u32, rowBytes: u32, window: u32): usize {
   const phase = load<u32>(cache)
   const token = load<u32>(cache, 4)
   store<u32>(cache, phase, 8)
@@ -26,6 +26,12 @@ export function newestRows(cache: usize, phaseBytes: u32): usize {
 /** Tokens so far of the newest phase. */
 export function newestCount(cache: usize): u32 {
   return load<u32>(cache, 12) + 1
+}
+
+/** The head that goes with `h`: the next of its group, or itself. */
+@inline
+export function other(h: usize, all: usize, heads: u32): usize {
+  return h + 1 < all && <u32>(h + 1) % heads != 0 ? h + 1 : h
 }
 
 export function rememberF32(

@@ -1,9 +1,11 @@
 /** What the module exports: `run`, and the kernels by themselves for tests and benchmarks. */
+export { attendF16, rememberF16 } from './attention-f16'
 export { attendF32 } from './attention-f32'
 export { attendInt8 } from './attention-int8'
 export { rememberF32, rememberInt8 } from './cache'
 export { curves } from './curves'
 export { add, gate, normalise, relu } from './elementwise'
+export { fromHalves, toHalves } from './half'
 export { matvecF32 } from './matvec-f32'
 export { matvecInt8, matvecInt8Sparse } from './matvec-int8'
 export { run } from './program'

@@ -1,5 +1,6 @@
 /** The interpreter: one call runs all instructions of one sample (see src/stream/opcodes.ts). */
 import { Opcode } from '../src/stream/opcodes'
+import { attendF16, rememberF16 } from './attention-f16'
 import { attendF32 } from './attention-f32'
 import { attendInt8 } from './attention-int8'
 import { rememberF32, rememberInt8 } from './cache'
@@ -146,6 +147,20 @@ export function run(pc: usize, s: usize): u32 {
         )
         pc += 36
         break
+      case Opcode.RememberF16:
+        rememberF16(
+          s + n(pc, 0),
+          n(pc, 1),
+          n(pc, 2),
+          n(pc, 3),
+          n(pc, 4),
+          s + n(pc, 5),
+          n(pc, 6),
+          n(pc, 7),
+          n(pc, 8),
+        )
+        pc += 36
+        break
       case Opcode.RememberInt8:
         rememberInt8(
           s + n(pc, 0),
@@ -163,6 +178,25 @@ export function run(pc: usize, s: usize): u32 {
         break
       case Opcode.AttendF32:
         attendF32(
+          s + n(pc, 0),
+          s + n(pc, 1),
+          n(pc, 2),
+          n(pc, 3),
+          n(pc, 4),
+          n(pc, 5),
+          n(pc, 6),
+          n(pc, 7),
+          n(pc, 8),
+          n(pc, 9),
+          s + n(pc, 10),
+          n(pc, 11),
+          s + n(pc, 12),
+          s + n(pc, 13),
+        )
+        pc += 64
+        break
+      case Opcode.AttendF16:
+        attendF16(
           s + n(pc, 0),
           s + n(pc, 1),
           n(pc, 2),

@@ -7,32 +7,39 @@ import {
   type Sampling,
 } from '../generate/index.js'
 import type { Generator } from '../models/index.js'
+import type { CacheType } from '../stream/index.js'
 import type { Trained } from './checkpoint.js'
 import { formatCount, formatDuration } from './numbers.js'
 import type { Progress } from './progress.js'
 import { stopOnSignal } from './stop.js'
 
-/** What is to be made. */
-export interface Wish {
-  prompt: Uint8Array
-  samples: number
+/** How it is made. */
+interface MakerOptions {
   context: number
   precision?: Precision
-  sampling: Sampling
-  seed: number
+  /** Numbers of what is remembered; as `precision` by default. */
+  cache?: CacheType | undefined
   /** Of what takes the prompt in. */
   engine?: EngineOptions
+}
+
+/** What is to be made. */
+export interface Wish extends MakerOptions {
+  prompt: Uint8Array
+  samples: number
+  sampling: Sampling
+  seed: number
 }
 
 /** Opens what makes the samples. */
 export async function openMaker(
   { model, weights }: Trained,
-  { context, precision = 'f32', engine = {} }: Pick<Wish, 'context' | 'precision' | 'engine'>,
+  { context, precision = 'f32', cache = precision, engine = {} }: MakerOptions,
 ): Promise<Generator> {
   // where the engine makes the samples too, the work of one is too small to be shared
   const threads = model.stepForm ? engine.threads : engine.threads || 1
   const opened = await Engine.open({ ...engine, ...(threads !== undefined && { threads }) })
-  return openGenerator({ model, weights }, { context, precision, engine: opened })
+  return openGenerator({ model, weights }, { context, precision, cache, engine: opened })
 }
 
 /**
@@ -41,13 +48,14 @@ export async function openMaker(
  */
 export async function make(
   trained: Trained,
-  { context, precision, engine, ...wish }: Wish,
+  { context, precision, cache, engine, ...wish }: Wish,
   line: Progress,
 ): Promise<Continuation & { interrupted: boolean }> {
   const { signal, release } = stopOnSignal(line, 'Stopping; once more to stop without a file.')
   const generator = await openMaker(trained, {
     context,
     ...(precision && { precision }),
+    cache,
     ...(engine && { engine }),
   })
   try {

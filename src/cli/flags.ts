@@ -64,6 +64,7 @@ export const engineFlags = {
 export const samplingFlags = {
   context: count('--context').optional(),
   precision: z.enum(['f32', 'int8'], { error: '--precision takes f32 or int8' }).default('f32'),
+  cache: z.enum(['f32', 'f16', 'int8'], { error: '--cache takes f32, f16 or int8' }).optional(),
   temperature: number('--temperature', 'a number from 0', { from: 0 }).default(1),
   topK: number('--top-k', 'a whole number from 1 to 256', {
     from: 1,
@@ -83,6 +84,10 @@ export function withSampling(command: Command): Command {
   return command
     .option('--context <samples>', "samples of history (default: the model's own)")
     .option('--precision <numbers>', 'f32, or int8: a quarter of the memory (default: f32)')
+    .option(
+      '--cache <numbers>',
+      'what is remembered, in f32, f16 or int8 (default: as --precision)',
+    )
     .option('--temperature <t>', '1 as the model learned it, 0 always the likeliest (default: 1)')
     .option('--top-k <n>', 'draw from the n likeliest codes')
     .option('--top-p <share>', 'draw from the likeliest codes that hold this share')

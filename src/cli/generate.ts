@@ -54,6 +54,7 @@ export function generateCommand(): Command {
 
 async function generate(flags: Flags): Promise<number> {
   const { out, picture, seed, precision, temperature, topK, topP, backend, threads } = flags
+  const cache = flags.cache ?? precision
   const trained = openTrained(flags.checkpoint)
   const { model, audio } = trained
   const context = flags.context ?? trained.context
@@ -64,7 +65,7 @@ async function generate(flags: Flags): Promise<number> {
   const engine = { backend, threads }
   const sampling = { temperature, ...(topK && { topK }), ...(topP && { topP }) }
   const samples = Math.max(1, Math.round(flags.seconds * audio.sampleRate))
-  const wish = { prompt, samples, context, precision, sampling, seed, engine }
+  const wish = { prompt, samples, context, precision, cache, sampling, seed, engine }
   const made = await make(trained, wish, line)
   if (made.codes.length === 0) {
     line.note('Stopped before the first sample: nothing was written.')
@@ -81,6 +82,7 @@ async function generate(flags: Flags): Promise<number> {
     parameters: model.size,
     context,
     precision,
+    cache,
     ...figures(made, audio.sampleRate),
     promptSamples: prompt.length,
     ...{ temperature, topK: topK ?? null, topP: topP ?? null, seed, out, picture: picture ?? null },
@@ -95,18 +97,21 @@ async function generate(flags: Flags): Promise<number> {
 type Report = ReturnType<typeof figures> & {
   context: number
   precision: string
+  cache: string
   promptSamples: number
   seed: number
   out: string
 }
 
 function describe(report: Report, rate: number): string {
+  const { precision, cache } = report
+  const numbers = cache === precision ? precision : `${precision} with a cache of ${cache}`
   const { samples, promptSamples, samplesPerSecond, realTimeFactor, seconds } = report
   const time = (n: number) => `${(n / rate).toFixed(2)} s`
   const after = promptSamples > 0 ? `, after ${time(promptSamples)} of the prompt` : ''
   return [
     `${report.out}: ${time(samples)} of new audio${after}`,
     `${samples} samples in ${seconds.toFixed(1)} s: ${formatCount(samplesPerSecond)} samples/s, ` +
-      `${realTimeFactor.toFixed(3)}x real time; context ${report.context}, ${report.precision}, seed ${report.seed}`,
+      `${realTimeFactor.toFixed(3)}x real time; context ${report.context}, ${numbers}, seed ${report.seed}`,
   ].join('\n')
 }

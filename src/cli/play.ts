@@ -68,9 +68,12 @@ async function play(flags: Flags, out: Writable & { isTTY?: boolean }): Promise<
   const prompt = await readPrompt(flags, trained.audio)
   const line = progressLine()
   const { signal, release } = stopOnSignal(line)
-  const { backend, threads, precision, seed, context = trained.context } = flags
+  const { backend, threads, precision, cache, seed, context = trained.context } = flags
   const engine = { backend, threads }
-  const stream = new ModelStream(await openMaker(trained, { context, precision, engine }), seed)
+  const stream = new ModelStream(
+    await openMaker(trained, { context, precision, cache, engine }),
+    seed,
+  )
   try {
     await prime(stream, prompt, signal, line)
     line.note(`s16le, mono, ${sampleRate} Hz`)

@@ -1,7 +1,7 @@
 import { UsageError } from '../base/errors.js'
 import { Engine } from '../engine/index.js'
 import type { Arrays, Generator, Model } from '../models/index.js'
-import { loadKernels } from '../stream/index.js'
+import { type CacheType, loadKernels } from '../stream/index.js'
 import { ModelStream } from './model-stream.js'
 import { StepGenerator } from './step-generator.js'
 
@@ -17,10 +17,15 @@ export interface GeneratorOptions {
   /** Samples of history that a prediction sees; the model's own by default. */
   context?: number
   /**
-   * Numbers of weights and of what is remembered: `f32`, or `int8`, a quarter of the memory, for
-   * which activations are measured on `calibration` or else on the first prompt.
+   * Numbers of weights and activations: `f32`, or `int8`, a quarter of the memory, for which
+   * activations are measured on `calibration` or else on the first prompt.
    */
   precision?: Precision
+  /**
+   * Numbers of what is remembered, the most of the memory at long contexts: `f32`, `f16` or `int8`; as
+   * `precision` by default.
+   */
+  cache?: CacheType
   /** Codes of real audio, half a second or more. */
   calibration?: Uint8Array
   /** The same bits on every machine also in f32, for up to twice the time. int8 always has them. */
@@ -45,7 +50,14 @@ export async function openGenerator(
   { model, weights }: Checkpoint,
   options: GeneratorOptions = {},
 ): Promise<Generator> {
-  const { context = model.context, precision = 'f32', calibration, exact, threads } = options
+  const {
+    context = model.context,
+    precision = 'f32',
+    cache = precision,
+    calibration,
+    exact,
+    threads,
+  } = options
   if (!(Number.isSafeInteger(context) && context > 0)) {
     throw new UsageError({ fact: '`context` is not a count of samples.', got: String(context) })
   }
@@ -63,16 +75,17 @@ export async function openGenerator(
     return new StepGenerator(stepForm, weights, {
       context,
       precision,
+      cache,
       kernels,
       calibration,
       engine,
     })
   }
-  if (precision !== 'f32' || options.engine === null) {
+  if (precision !== 'f32' || cache !== 'f32' || options.engine === null) {
     throw new UsageError({
       fact: `The ${model.family} has no step form: it runs in the engine.`,
       expected: 'f32, and an engine',
-      got: options.engine === null ? 'no engine' : precision,
+      got: options.engine === null ? 'no engine' : precision === 'f32' ? cache : precision,
     })
   }
   return model.generator(await open(), weights, context)

@@ -2,7 +2,7 @@ import { SILENCE } from '../audio/quantize.js'
 import { UsageError } from '../base/errors.js'
 import type { Engine } from '../engine/index.js'
 import type { Arrays, Generator, StepForm } from '../models/index.js'
-import { pack } from '../stream/index.js'
+import { type CacheType, pack } from '../stream/index.js'
 import { rangesOver } from './calibrate.js'
 import { Turns } from './pause.js'
 import { StepHost, type StepSnapshot } from './step-host.js'
@@ -11,6 +11,8 @@ export interface StepOptions {
   /** Samples of history that a prediction sees. */
   context: number
   precision: 'f32' | 'int8'
+  /** Numbers of the caches. */
+  cache: CacheType
   kernels: WebAssembly.Module
   /** Real audio that tells how large activations become, for int8. */
   calibration?: Uint8Array | undefined
@@ -34,16 +36,17 @@ export class StepGenerator implements Generator {
     this.#form = form
     this.#parameters = parameters
     this.#options = options
-    const { precision, calibration } = options
-    if (precision === 'f32' || calibration) this.#host = this.#open(calibration)
+    if (!needsRanges(options) || options.calibration) this.#host = this.#open(options.calibration)
   }
 
   #open(calibration: Uint8Array | undefined): StepHost {
-    const { context, precision, kernels } = this.#options
+    const { context, precision, cache, kernels } = this.#options
     const [form, parameters] = [this.#form, this.#parameters]
-    const ranges =
-      precision === 'int8' ? rangesOver(form, parameters, audible(calibration), kernels) : undefined
-    const packed = pack(form.plan(parameters, context), { precision, ...(ranges && { ranges }) })
+    const ranges = needsRanges(this.#options)
+      ? rangesOver(form, parameters, audible(calibration), kernels)
+      : undefined
+    const plan = form.plan(parameters, context)
+    const packed = pack(plan, { precision, cache, ...(ranges && { ranges }) })
     return new StepHost({ ...form, kernels, packed })
   }
 
@@ -130,12 +133,14 @@ export class StepGenerator implements Generator {
   }
 }
 
+const needsRanges = ({ precision, cache }: StepOptions) => precision === 'int8' || cache === 'int8'
+
 function audible(calibration: Uint8Array | undefined): Uint8Array {
   if (calibration?.some((code) => code !== SILENCE)) return calibration
   throw new UsageError({
     fact: 'int8 needs to hear how large activations become on real audio.',
     expected: 'a prompt, or other audio as calibration',
     got: calibration && calibration.length > 0 ? 'silence' : 'nothing',
-    hint: 'give a prompt, or use the precision f32',
+    hint: 'give a prompt, or use f32',
   })
 }

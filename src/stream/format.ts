@@ -27,10 +27,16 @@ export interface Place {
   type: 'f32' | 'i32'
 }
 
+/** What numbers of a cache are kept in. */
+export type CacheType = 'f32' | 'f16' | 'int8'
+
+/** Bytes of a number of a cache. */
+export const CACHE_BYTES: Readonly<Record<CacheType, number>> = { f32: 4, f16: 2, int8: 1 }
+
 /** Where a cache lies in the state (see assembly/cache.ts); bytes of its rows and phases. */
 export interface CachePlace {
   at: number
-  type: 'f32' | 'int8'
+  type: CacheType
   phases: number
   window: number
   groups: number
@@ -44,7 +50,7 @@ export interface CachePlace {
 
 export interface PackedHeader {
   precision: 'f32' | 'int8'
-  cache: 'f32' | 'int8'
+  cache: CacheType
   /** Address of the first instruction. */
   program: number
   /** Address of the state, and its bytes. */

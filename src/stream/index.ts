@@ -1,6 +1,7 @@
 export { macsPerStep, type StepPlan } from '../nn/step-plan.js'
 export { Calibration } from './calibrate.js'
 export { PackedModelError, PlanError } from './errors.js'
+export type { CacheType } from './format.js'
 export { hasRelaxedSimd, type KernelOptions, kernelFile, loadKernels } from './kernels.js'
 export { type PackOptions, pack } from './pack.js'
 export type { Ranges } from './precision.js'

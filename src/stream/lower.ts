@@ -4,13 +4,15 @@ import { byInput, paddedTo, wordsByInput } from './blocks.js'
 import { PlanError } from './errors.js'
 import {
   aligned,
+  CACHE_BYTES,
   type CachePlace,
+  type CacheType,
   type PackedHeader,
   type PackedModel,
   type Place,
 } from './format.js'
 import { Constants, floatWord, State, Words } from './memory-plan.js'
-import { CACHE_HEADER, Flag, LIST_HEADER, Opcode, RING_HEADER } from './opcodes.js'
+import { ATTENTION_TILE, CACHE_HEADER, Flag, LIST_HEADER, Opcode, RING_HEADER } from './opcodes.js'
 import type { Ranges, Scheme, Source } from './precision.js'
 
 /** Where a ring lies and what its columns are. */
@@ -34,7 +36,9 @@ interface Cache extends CacheSpec {
 
 export interface Lowering {
   scheme: Scheme
-  /** Scales of an int8 cache; float32 without. */
+  /** Numbers of the caches. */
+  cache: CacheType
+  /** Scales of an int8 cache. */
   cacheRanges: Ranges['caches'] | undefined
 }
 
@@ -78,16 +82,27 @@ class Lowerer {
     const constants = this.#constants.bytes()
     const header: PackedHeader = {
       precision: this.lowering.scheme.products.size > 0 ? 'int8' : 'f32',
-      cache: this.lowering.cacheRanges ? 'int8' : 'f32',
+      cache: this.lowering.cache,
       program,
       state: aligned(this.#constants.end),
       stateBytes: this.#state.bytes,
       inputs: [...plan.inputs],
       output: plan.output,
       vectors: this.#places,
-      caches: Object.fromEntries([...this.#caches].map(([name, cache]) => [name, placeOf(cache)])),
+      caches: this.#cachePlaces(),
     }
     return { header, constants }
+  }
+
+  /** What the host needs to write rows itself. */
+  #cachePlaces(): Record<string, CachePlace> {
+    const type = this.lowering.cache
+    const places = [...this.#caches].map(([name, cache]) => {
+      const { at, phases, window, groups, width, padded, rowBytes, phaseBytes, factors } = cache
+      const sizes = { phases, window, groups, width, padded, rowBytes, phaseBytes }
+      return [name, { at, type, ...sizes, factors }] as const
+    })
+    return Object.fromEntries(places)
   }
 
   // ------------------------------------------------------------------------------ places
@@ -114,7 +129,7 @@ class Lowerer {
     const padWindow = aligned(window, 8)
     const padded = aligned(width, 16)
     const ranges = this.lowering.cacheRanges?.[name]
-    const rowBytes = groups * padded * (ranges ? 1 : 4)
+    const rowBytes = groups * padded * CACHE_BYTES[this.lowering.cache]
     const phaseBytes = padWindow * rowBytes
     const at = this.#state.add(CACHE_HEADER + phases * phaseBytes)
     const scales = new Float32Array(groups * padded)
@@ -348,8 +363,9 @@ class Lowerer {
   #remember(x: string, cache: Cache): void {
     const { at, phases, phaseBytes, rowBytes, window, groups, width, padded, factors } = cache
     const words = [at, phases, phaseBytes, rowBytes, window, this.#at(x), groups, width, padded]
-    if (factors) this.#words.add(Opcode.RememberInt8, ...words, factors)
-    else this.#words.add(Opcode.RememberF32, ...words)
+    const { cache: type } = this.lowering
+    if (type === 'int8') this.#words.add(Opcode.RememberInt8, ...words, factors)
+    else this.#words.add(type === 'f16' ? Opcode.RememberF16 : Opcode.RememberF32, ...words)
   }
 
   #attend({ inputs, outputs, weights, numbers }: Instruction): void {
@@ -365,9 +381,11 @@ class Lowerer {
         bias[h * 2 * padWindow + i] = byDistance[h * window + distance]!
       }
     }
-    const scratch = this.#state.add(4 * all * (2 * padded + padWindow))
+    const { cache: type } = this.lowering
+    const tile = type === 'f16' ? Math.min(ATTENTION_TILE, padWindow) * groups * padded : 0
+    const scratch = this.#state.add(4 * (all * (2 * padded + padWindow) + tile))
     this.#words.add(
-      keys.factors ? Opcode.AttendInt8 : Opcode.AttendF32,
+      ATTEND[type],
       ...[keys.at, values.at, phaseBytes, rowBytes, window, padWindow],
       ...[groups, numbers.heads!, width, padded],
       ...[this.#at(inputs[0]!), this.#constants.add(bias), scratch, this.#at(outputs[0]!)],
@@ -398,15 +416,14 @@ class Lowerer {
   }
 }
 
-/** What the host needs to write rows itself. */
-function placeOf(cache: Cache): CachePlace {
-  const { at, phases, window, groups, width, padded, rowBytes, phaseBytes, factors } = cache
-  const type = factors ? 'int8' : 'f32'
-  return { at, type, phases, window, groups, width, padded, rowBytes, phaseBytes, factors }
-}
-
 const isSame = (a: Every | undefined, b: Every | undefined) =>
   a?.period === b?.period && a?.phase === b?.phase
+
+const ATTEND = {
+  f32: Opcode.AttendF32,
+  f16: Opcode.AttendF16,
+  int8: Opcode.AttendInt8,
+} as const
 
 /** An int8 cache holds this much more than calibration saw, and bounds what is larger. */
 const CLIP = 1.1

@@ -50,7 +50,7 @@ export class State {
         fact: 'The state does not fit into the memory of WebAssembly.',
         expected: 'less than 4 GiB',
         got: `${(this.#end / 2 ** 30).toFixed(1)} GiB so far`,
-        hint: 'use a cache of int8, or a shorter context',
+        hint: 'use a cache of f16 or int8, or a shorter context',
       })
     }
     return at

@@ -45,7 +45,7 @@ export enum Opcode {
   /**
    * s keys, s values, n bytes of a phase, n bytes of a row, n window, n padded window, n groups,
    * n heads of a group, n width, n padded width, s q, c bias [heads, 2 padded window], s scratch, s y,
-   * c scales of keys, c scales of values (unused by f32)
+   * c scales of keys, c scales of values (unused by f32 and f16)
    */
   AttendF32 = 19,
   AttendInt8 = 20,
@@ -55,6 +55,9 @@ export enum Opcode {
   Skip = 22,
   /** s counter, n period: the counter goes on by one, from period - 1 to 0 */
   Count = 23,
+  /** as RememberF32 and AttendF32, rows of halves; the scratch of AttendF16 has room for a tile more */
+  RememberF16 = 24,
+  AttendF16 = 25,
 }
 
 /** Flags of products: the result is added to what is there; the result is rectified. */
@@ -69,6 +72,8 @@ export const RING_HEADER = 16
 export const CACHE_HEADER = 16
 /** Bytes before the values of a sparse list: how many there are. */
 export const LIST_HEADER = 16
+/** Tokens whose rows all heads of attention read before the next. */
+export const ATTENTION_TILE = 32
 /** Outputs that one block of a product's weights serves, and those of a block at the end. */
 export const BLOCK = 32
 export const SMALL_BLOCK = 8

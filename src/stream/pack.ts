@@ -1,14 +1,14 @@
 /** A step plan and its weights as one buffer that the sampler runs (see format.ts). */
 import type { StepPlan } from '../nn/step-plan.js'
 import { PlanError } from './errors.js'
-import { encodePacked } from './format.js'
+import { type CacheType, encodePacked } from './format.js'
 import { lower } from './lower.js'
 import { FLOAT32, int8Scheme, type Ranges } from './precision.js'
 
 export interface PackOptions {
   precision: 'f32' | 'int8'
   /** Numbers of the caches; as `precision` if not given. */
-  cache?: 'f32' | 'int8'
+  cache?: CacheType
   /** From `calibrate`; needed for int8. */
   ranges?: Ranges
 }
@@ -27,6 +27,7 @@ export function pack(
   return encodePacked(
     lower(plan, {
       scheme: precision === 'int8' ? int8Scheme(plan, ranges!) : FLOAT32,
+      cache,
       cacheRanges: cache === 'int8' ? ranges!.caches : undefined,
     }),
   )

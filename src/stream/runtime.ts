@@ -4,6 +4,7 @@
  */
 import { LongwaveError } from '../base/errors.js'
 import { type CachePlace, CONSTANTS, decodePacked, type PackedHeader } from './format.js'
+import { toHalf } from './half.js'
 import { CACHE_HEADER } from './opcodes.js'
 
 interface Exports {
@@ -20,6 +21,7 @@ export class StreamRuntime {
   readonly #memory: WebAssembly.Memory
   readonly #run: Exports['run']
   readonly #bytes: Int8Array
+  readonly #halves: Uint16Array
   readonly #words: Uint32Array
   readonly #floats: Float32Array
   /** Of the output; its numbers change with every step. */
@@ -41,13 +43,14 @@ export class StreamRuntime {
         {
           fact: 'There is not enough memory for this stream.',
           expected: `${gigabytes} GiB`,
-          hint: 'use a shorter context or a cache of int8',
+          hint: 'use a shorter context, or a cache of f16 or int8',
         },
         { cause: error },
       )
     }
     const { buffer } = this.#memory
     this.#bytes = new Int8Array(buffer)
+    this.#halves = new Uint16Array(buffer)
     this.#words = new Uint32Array(buffer)
     this.#floats = new Float32Array(buffer)
     new Uint8Array(buffer).set(constants, CONSTANTS)
@@ -113,7 +116,7 @@ export class StreamRuntime {
       })
     }
     const start = this.header.state + at + CACHE_HEADER + phase * phaseBytes
-    const [bytes, floats] = [this.#bytes, this.#floats]
+    const [bytes, halves, floats] = [this.#bytes, this.#halves, this.#floats]
     for (let part = 0; part < tokens * groups; part++) {
       const from = part * width
       const slot = (first + Math.floor(part / groups)) % window
@@ -121,6 +124,10 @@ export class StreamRuntime {
       const group = (part % groups) * padded
       if (place.type === 'f32') {
         floats.set(rows.subarray(from, from + width), to / 4 + group)
+        continue
+      }
+      if (place.type === 'f16') {
+        for (let i = 0; i < width; i++) halves[to / 2 + group + i] = toHalf(rows[from + i]!)
         continue
       }
       const factors = place.factors / 4 + group

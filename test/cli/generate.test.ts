@@ -81,6 +81,12 @@ describe('longwave generate', () => {
     expect(codes).toHaveLength(560)
   })
 
+  it('can remember in f16', async () => {
+    const { run, codes } = await made(fixtures(), '--cache', 'f16', '--json')
+    expect(JSON.parse(run.stdout)).toMatchObject({ precision: 'f32', cache: 'f16' })
+    expect(codes).toHaveLength(560)
+  })
+
   it('draws a picture', async () => {
     const paths = fixtures()
     const picture = join(paths.dir, 'pictures/out.png')
@@ -131,6 +137,8 @@ describe('a bad wish', () => {
     [{ '--top-p': '1.5' }, 2, '--top-p takes'],
     [{ '--seed': '-1' }, 2, '--seed takes'],
     [{ '--precision': 'int4' }, 2, '--precision takes f32 or int8'],
+    [{ '--cache': 'f8' }, 2, '--cache takes f32, f16 or int8'],
+    [{ '--cache': 'int8' }, 2, 'int8 needs to hear'],
     [{ '--precision': 'int8' }, 2, 'int8 needs to hear'],
     [{ '--backend': 'tpu' }, 2, '--backend takes cpu, webgpu, cuda'],
     [{ '--checkpoint': 'DIR/gone' }, 3, 'there is no folder'],

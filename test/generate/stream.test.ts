@@ -162,10 +162,14 @@ describe('a snapshot', () => {
     return codes
   }
 
-  it.each(['f32', 'int8'] as const)(
-    'of a prompt has many continuations, in %s',
-    async (precision) => {
-      const options = { engine, precision, calibration: prompt, context: 240 }
+  it.each([
+    ['f32', 'f32'],
+    ['f32', 'f16'],
+    ['int8', 'int8'],
+  ] as const)(
+    'of a prompt has many continuations, in %s with a cache of %s',
+    async (precision, cache) => {
+      const options = { engine, precision, cache, calibration: prompt, context: 240 }
       const stream = await openStream(open(FORECAST), { ...options, seed: 1 })
       await stream.prime(prompt)
       await take(stream, 50)
@@ -213,6 +217,29 @@ describe('int8', () => {
   })
 })
 
+describe('a cache of f16', () => {
+  it('is near f32, of narrow heads too, and needs to hear nothing before', async () => {
+    const [exact, half] = [{ engine }, { engine, cache: 'f16' as const }]
+    // the least likely levels of a forecast move most
+    expect(await apart(FORECAST, [570, 0, 100], [exact, half], 240)).toBeLessThan(0.05)
+    expect(await apart(NARROW, [570, 0, 100], [exact, half], 240)).toBeLessThan(0.01)
+    expect(await apart(NARROW, [100], [exact, half], 240)).toBeGreaterThan(1e-6)
+  })
+
+  it('may be remembered beside int8, and int8 beside f32', async () => {
+    for (const [precision, cache] of [
+      ['int8', 'f16'],
+      ['int8', 'f32'],
+      ['f32', 'int8'],
+    ] as const) {
+      const small = { engine, precision, cache }
+      expect(await apart(FORECAST, [570], [{ engine }, small], 240)).toBeLessThan(0.2)
+    }
+    const stream = await openStream(open(FORECAST), { engine, cache: 'int8' })
+    await expect(stream.prime(new Uint8Array())).rejects.toThrow(/real audio/)
+  })
+})
+
 describe('progress', () => {
   it.each([
     ['by the dense pass', 1000, {}],
@@ -239,6 +266,7 @@ describe('a model without a step form', () => {
     expect(() => stream.snapshot()).toThrow(/cannot be copied/)
     await stream.dispose()
     await expect(openStream(paper, { engine, precision: 'int8' })).rejects.toThrow(/no step form/)
+    await expect(openStream(paper, { engine, cache: 'f16' })).rejects.toThrow(/no step form/)
     await expect(openStream(paper, { engine: null })).rejects.toThrow(/no step form/)
   })
 })

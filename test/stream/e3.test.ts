@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { Engine } from '../../src/engine/index.js'
 import { type FlagshipConfig, flagshipPresets } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
+import type { PackOptions } from '../../src/stream/pack.js'
 import { distance, LOCAL, randomCodes, randomParameters, STREAM } from '../laws/tiny.js'
 import { denseLogits } from './dense.js'
 import { openFeed } from './models.js'
@@ -38,11 +39,17 @@ beforeAll(async () => {
 })
 
 /** The largest difference of logits of a stream and of the dense pass, sample by sample. */
-async function compare(config: FlagshipConfig, seed: number, window: number, chunks: number) {
+async function compare(
+  config: FlagshipConfig,
+  seed: number,
+  window: number,
+  chunks: number,
+  options: PackOptions = { precision: 'f32' },
+) {
   const parameters = randomParameters(config, seed)
   const codes = randomCodes(chunks * config.chunk, seed)
   const expected = await denseLogits(engine, config, parameters, codes, window)
-  const feed = openFeed(config, parameters, window * config.chunk)
+  const feed = openFeed(config, parameters, window * config.chunk, options)
   let most = 0
   for (const [t, code] of codes.entries()) {
     const found = feed.push(code)
@@ -61,6 +68,15 @@ describe('a stream in float32 equals the dense pass in float64', () => {
 
   it.each(FORMS)('%s, of a single token', async (_, config) => {
     expect(await compare(config, 6, 1, 3)).toBeLessThan(1e-4)
+  })
+})
+
+describe('a stream that remembers in f16 is near the dense pass', () => {
+  it.each(FORMS)('%s', async (_, config) => {
+    const apart = await compare(config, 5, 4, 11, { precision: 'f32', cache: 'f16' })
+    // 11 bits of what every layer remembers; logits are about 1
+    expect(apart).toBeGreaterThan(1e-7)
+    expect(apart).toBeLessThan(0.01)
   })
 })
 

@@ -1,4 +1,4 @@
-/** What int8 costs: bits per sample on real audio, with a trained model. */
+/** What int8, and a cache of f16, cost: bits per sample on real audio, with a trained model. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -23,6 +23,8 @@ let parameters: Arrays
 let codes: Uint8Array
 let calibration: Uint8Array
 let ranges: Ranges
+/** Bits per sample in float32. */
+let exact: number
 
 beforeAll(async () => {
   const folder = loadModelFolder('checkpoints/piano')
@@ -38,6 +40,7 @@ beforeAll(async () => {
   codes = all.subarray(2 * length, 3 * length)
   calibration = all.subarray(5 * length, 5 * length + CALIBRATION)
   ranges = rangesOf(flagshipPlan(config, parameters, config.chunk), calibration)
+  exact = bitsPerSample({ precision: 'f32' })
 })
 
 /** Bits per sample of a stream over the recording, its own warming up left out. */
@@ -54,9 +57,15 @@ function bitsPerSample(options: PackOptions): number {
   return nats / targets / Math.LN2
 }
 
+describe('a trained model that remembers in f16', () => {
+  it('costs nothing that three digits of a bit would show', () => {
+    const found = bitsPerSample({ precision: 'f32', cache: 'f16' })
+    expect(Math.abs(found - exact)).toBeLessThan(0.001)
+  })
+})
+
 describe('a trained model in int8', () => {
   it('costs at most 0.01 bits per sample, cache included', () => {
-    const exact = bitsPerSample({ precision: 'f32' })
     const found = bitsPerSample({ precision: 'int8', ranges })
     expect(exact).toBeLessThan(6) // it is trained, and does predict
     expect(Math.abs(found - exact)).toBeLessThan(0.01)

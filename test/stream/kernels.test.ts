@@ -3,7 +3,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/random.js'
 import { byInput, paddedTo, toInt8, wordsByInput } from '../../src/stream/blocks.js'
+import { fromHalf, LARGEST_HALF, toHalf } from '../../src/stream/half.js'
 import { hasRelaxedSimd } from '../../src/stream/kernels.js'
+import { ATTENTION_TILE } from '../../src/stream/opcodes.js'
 import * as reference from '../../src/stream/reference.js'
 import { Arena } from './arena.js'
 
@@ -202,7 +204,7 @@ describe.each(files)('%s', (file) => {
     )
   })
 
-  it.each(['F32', 'Int8'] as const)(
+  it.each(['F32', 'F16', 'Int8'] as const)(
     'attend%s over the phases of a cache, while the window slides',
     (type) => {
       const few = fc.integer({ min: 1, max: 5 })
@@ -215,13 +217,14 @@ describe.each(files)('%s', (file) => {
           const padded = Math.ceil(width / 16) * 16
           const padWindow = Math.ceil(window / 8) * 8
           const isInt8 = type === 'Int8'
-          const rowBytes = groups * padded * (isInt8 ? 1 : 4)
+          const rowBytes = groups * padded * { F32: 4, F16: 2, Int8: 1 }[type]
           const phaseBytes = padWindow * rowBytes
           const [keys, values] = [0, 1].map(() => arena.zeros(16 + phases * phaseBytes)) as [
             number,
             number,
           ]
-          const scratch = arena.place(4 * all * (2 * padded + padWindow))
+          const tile = ATTENTION_TILE * groups * padded
+          const scratch = arena.place(4 * (all * (2 * padded + padWindow) + tile))
           const scales = normals(groups * padded, seed, 9).map((s) => (1 + Math.abs(s)) / 40)
           const [scalesAt, factors] = [arena.write(scales), arena.write(scales.map((s) => 1 / s))]
           const bias = normals(all * window, seed, 10)
@@ -238,10 +241,11 @@ describe.each(files)('%s', (file) => {
             arena.place(4 * all * width),
           ]
           const past: { keys: number[]; values: number[] }[][] = [[], []]
-          // what int8 remembers of a row
+          // what is remembered of a row
           const kept = (row: Float32Array) =>
             Array.from(row, (v, i) => {
-              if (!isInt8) return v
+              if (type === 'F16') return fromHalf(toHalf(v))
+              if (type === 'F32') return v
               const s = scales[Math.floor(i / width) * padded + (i % width)]!
               return reference.quantise([v], 1 / s, 127)[0]! * s
             })
@@ -293,6 +297,48 @@ describe.each(files)('%s', (file) => {
       )
     },
   )
+
+  it('toHalves and fromHalves: subnormals, halves to the even one, bounds and NaN too', () => {
+    const number = fc.oneof(
+      fc.float(), // of any size, infinite, or none
+      fc.float({ min: -(2 ** -13), max: 2 ** -13, noNaN: true }),
+      fc.float({ min: -70_000, max: 70_000, noNaN: true }),
+      // between two halves
+      fc.integer({ min: 0, max: 0x7bfe }).map((h) => (fromHalf(h) + fromHalf(h + 1)) / 2),
+      fc.constantFrom(0, -0, 65_504, 65_519.9, 65_520, 2 ** -24, 2 ** -25, 2 ** -14, 2 ** -149),
+    )
+    fc.assert(
+      fc.property(fc.array(number, { minLength: 1, maxLength: 40 }), (numbers) => {
+        arena.clear()
+        const x = Float32Array.from(numbers)
+        const n = x.length
+        const [y, back] = [arena.write(new Int16Array(n + 8).fill(77)), arena.place(4 * (n + 8))]
+        kernels.toHalves!(arena.write(x), n, y)
+        const found = Uint16Array.from(arena.shorts(y, n + 1))
+        expect([...found]).toEqual([...Array.from(x, toHalf), 77])
+        kernels.fromHalves!(y, Math.ceil(n / 8) * 8, back)
+        expect([...arena.floats(back, n)]).toEqual([...found.subarray(0, n)].map(fromHalf))
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('fromHalves gives every number of 16 bits that is not infinite', () => {
+    arena.clear()
+    const all = Uint16Array.from({ length: 0x10000 }, (_, i) => i)
+    const [x, y] = [arena.write(new Int16Array(all.buffer)), arena.place(4 * all.length)]
+    kernels.fromHalves!(x, all.length, y)
+    const found = arena.floats(y, all.length)
+    for (const half of all) {
+      const expected = fromHalf(half)
+      if (Math.abs(expected) === Number.POSITIVE_INFINITY) continue // never written
+      if (!Object.is(found[half], expected)) expect.fail(`${half}: ${found[half]}, not ${expected}`)
+      // and back, but for the digits of what is no number
+      if (Number.isNaN(expected)) continue
+      if (toHalf(expected) !== half) expect.fail(`${expected}: ${toHalf(expected)}, not ${half}`)
+    }
+    expect(LARGEST_HALF).toBe(fromHalf(0x7bff))
+  })
 
   it('curves, down to the least probability', () => {
     const count = fc.integer({ min: 1, max: 4 })

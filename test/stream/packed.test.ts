@@ -129,7 +129,7 @@ describe('a stream', () => {
     expect(() => runtime.restore(new Uint8Array(7))).toThrow(/not of this model/)
   })
 
-  it.each(['f32', 'int8'] as const)('takes caches of %s from outside', (cache) => {
+  it.each(['f32', 'f16', 'int8'] as const)('takes caches of %s from outside', (cache) => {
     // what the dense pass finds of a prompt is written; the stream goes on as if it had come by it
     const bytes = pack(plan, { precision: 'f32', cache, ranges })
     const [found, expected] = [new Feed(bytes), new Feed(bytes)]
