@@ -1,8 +1,9 @@
 /**
- * Compiles the kernels to dist/stream: once for every runtime with SIMD, once with relaxed SIMD.
+ * Compiles the kernels to dist/stream: once for every runtime with SIMD, once with relaxed SIMD; and writes
+ * each as a module to src/stream/generated, which loads in Node, browsers and bundles alike.
  * Skipped where the results are newer than the sources, so that builds stay quick.
  */
-import { mkdirSync, readdirSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import asc from 'assemblyscript/asc'
@@ -10,6 +11,7 @@ import asc from 'assemblyscript/asc'
 const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(here)
 const out = join(root, 'dist', 'stream')
+const generated = join(root, 'src', 'stream', 'generated')
 
 const BUILDS = {
   'kernels.wasm': [],
@@ -24,10 +26,12 @@ const sources = [
 const newest = Math.max(...sources.map((path) => statSync(path).mtimeMs))
 
 mkdirSync(out, { recursive: true })
+mkdirSync(generated, { recursive: true })
 for (const [name, options] of Object.entries(BUILDS)) {
   const path = join(out, name)
-  const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-  if (made > newest) continue
+  const module = join(generated, name.replace('.wasm', '.ts'))
+  const made = [path, module].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0)
+  if (Math.min(...made) > newest) continue
   const { error, stderr } = await asc.main([
     'assembly/index.ts',
     ...['--baseDir', root, '--outFile', `dist/stream/${name}`],
@@ -36,6 +40,7 @@ for (const [name, options] of Object.entries(BUILDS)) {
   ])
   if (error) {
     process.stderr.write(`The kernels of ${name} do not compile.\n${stderr}\n${error.message}\n`)
-    process.exitCode = 1
+    process.exit(1)
   }
+  writeFileSync(module, `export const base64: string =\n  '${readFileSync(path, 'base64')}'\n`)
 }

@@ -7,7 +7,7 @@ import {
   sizeOf,
   type Tensor,
 } from '../graph/index.js'
-import { type Backend, type OrtModule, type OrtSession, openRuntime } from './runtime.js'
+import { type Backend, type OrtModule, type OrtSession, openRuntime, whyNot } from './runtime.js'
 
 export type Values = Float32Array | Float64Array | Int32Array
 
@@ -128,8 +128,7 @@ export class Engine {
     const ort = await Engine.#load()
     const { backend = 'cpu' } = options
     if (backend !== 'cpu') {
-      const { whyNot } = await import('./probe.js')
-      const reason = whyNot(backend)
+      const reason = await whyNot(backend)
       if (reason !== undefined) throw unavailable(backend, reason)
     }
     return new Engine(ort, options)

@@ -18,8 +18,17 @@ export type Backend = 'cpu' | 'webgpu' | 'cuda'
 
 export const BACKENDS: readonly Backend[] = ['cpu', 'webgpu', 'cuda']
 
-/** Loads ONNX Runtime lazily: it is a peer that only the engine needs. */
+/**
+ * Loads ONNX Runtime lazily: it is a peer that only the engine needs. In bundles for browsers
+ * runtime-browser.ts takes the place of this file (`browser` in package.json).
+ */
 export async function openRuntime(): Promise<OrtModule> {
   const ort: unknown = await import('onnxruntime-node')
   return ort as OrtModule
+}
+
+/** Whether a backend really works here; undefined when it does, else the reason on one line. */
+export async function whyNot(backend: Backend): Promise<string | undefined> {
+  const probe = await import('./probe.js')
+  return probe.whyNot(backend)
 }

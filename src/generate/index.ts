@@ -1,5 +1,6 @@
 export { type Continuation, type ContinueOptions, continueRecording } from './continue.js'
 export { NoDistributionError } from './errors.js'
+export { type FetchOptions, fetchCheckpoint } from './fetch.js'
 export { type GenerateOptions, ModelStream, type StreamSnapshot } from './model-stream.js'
 export {
   type Checkpoint,

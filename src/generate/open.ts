@@ -1,5 +1,5 @@
 import { UsageError } from '../base/errors.js'
-import { Engine } from '../engine/index.js'
+import { Engine, EngineError } from '../engine/index.js'
 import type { Arrays, Generator, Model } from '../models/index.js'
 import { type CacheType, loadKernels } from '../stream/index.js'
 import { ModelStream } from './model-stream.js'
@@ -30,7 +30,10 @@ export interface GeneratorOptions {
   calibration?: Uint8Array
   /** The same bits on every machine also in f32, for up to twice the time. int8 always has them. */
   exact?: boolean
-  /** Takes long prompts in. Opened when needed by default; null takes them in sample by sample. */
+  /**
+   * Takes long prompts in. By default opened when needed, where ONNX Runtime is installed; null, and
+   * browsers, take them in sample by sample.
+   */
   engine?: Engine | null
   /** Of an engine that is opened here; the sampler itself has one thread. */
   threads?: number
@@ -71,7 +74,7 @@ export async function openGenerator(
   const { stepForm } = model
   if (stepForm) {
     const kernels = await loadKernels({ exact: exact ?? precision === 'int8' })
-    const engine = options.engine === null ? null : open
+    const engine = options.engine === null ? null : () => open().catch(none)
     return new StepGenerator(stepForm, weights, {
       context,
       precision,
@@ -91,10 +94,15 @@ export async function openGenerator(
   return model.generator(await open(), weights, context)
 }
 
+/** Where there is no engine a step form does without. */
+function none(thrown: unknown): undefined {
+  if (!(thrown instanceof EngineError)) throw thrown
+}
+
 /**
  * Opens a model as a stream of samples:
  *
- *   const stream = await openStream({ model, weights }, { seed: 1 })
+ *   const stream = await openStream(openCheckpoint(loadModelFolder('checkpoints/piano')), { seed: 1 })
  *   await stream.prime(codes)
  *   for await (const block of stream.generate({ samples: 16_000 })) play(quantizer.decode(block))
  *

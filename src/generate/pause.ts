@@ -16,7 +16,13 @@ export class Turns {
 
 function pause(): Promise<void> {
   return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve)
-    else setTimeout(resolve)
+    if (typeof setImmediate === 'function') return setImmediate(resolve)
+    // browsers make repeated timers wait for 4 ms; messages come at once
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => {
+      port1.close()
+      resolve()
+    }
+    port2.postMessage(null)
   })
 }

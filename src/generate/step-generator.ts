@@ -16,8 +16,8 @@ export interface StepOptions {
   kernels: WebAssembly.Module
   /** Real audio that tells how large activations become, for int8. */
   calibration?: Uint8Array | undefined
-  /** Opened when the first prompt is long enough to need it; null for none. */
-  engine: (() => Promise<Engine>) | null
+  /** Opened when the first prompt is long enough to need it; null, or nothing opened, for none. */
+  engine: (() => Promise<Engine | undefined>) | null
 }
 
 /** Samples between reports where the forecast alone hears a prompt. */
@@ -55,7 +55,7 @@ export class StepGenerator implements Generator {
     this.#host ??= this.#open(codes)
     const host = this.#host
     const { memory, absorb } = this.#form
-    const { engine, context } = this.#options
+    const { context } = this.#options
     // the first sample follows silence; the newest one is left to a step, which gives the logits
     const history = new Int32Array(codes.length)
     if (codes.length > 0) {
@@ -63,14 +63,15 @@ export class StepGenerator implements Generator {
       history.set(codes.subarray(0, -1), 1)
     }
     host.reset()
-    if (absorb && engine && history.length > memory) {
+    const isLong = absorb && history.length > memory
+    const engine = isLong ? await this.#options.engine?.() : undefined
+    if (isLong && engine) {
       const rings = history.length - memory
       await this.#hear(host, history.subarray(0, rings))
       await this.#step(host, history.subarray(rings), () => {})
       const known = await absorb({
-        engine: await engine(),
         parameters: this.#parameters,
-        ...{ history, context, onProgress },
+        ...{ engine, history, context, onProgress },
         take: (cache, phase, rows) => host.runtime.remember(cache, phase, 0, rows),
       })
       host.runtime.setRemembered(known)

@@ -1,4 +1,19 @@
 export {
+  CONFIG,
+  DamagedCheckpointError,
+  type FloatTensor,
+  type FloatTensors,
+  fitTensors,
+  MODEL,
+  type ModelAudio,
+  type ModelFolder,
+  openCheckpoint,
+  parseFloats,
+  parseJson,
+  type TrainedModel,
+  weightsOf,
+} from './checkpoint.js'
+export {
   encoderGeometry,
   type FlagshipConfig,
   flagshipPresets,

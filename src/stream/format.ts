@@ -2,7 +2,7 @@
  * The packed model: one buffer of
  *
  *   magic [8] | version | header bytes | constant bytes | CRC-32 of all but itself | zeros to 32 bytes
- *   header: JSON in UTF-8, spaces to a multiple of 64
+ *   header: JSON in ASCII, spaces to a multiple of 64
  *   constants: program and weights, as they lie in memory from `CONSTANTS` on
  *
  * Numbers are little-endian. The state, zeros at first, follows the constants in memory.
@@ -118,7 +118,7 @@ export function decodePacked(bytes: Uint8Array): PackedModel {
 function parseHeader(bytes: Uint8Array, constantBytes: number): PackedHeader {
   let header: PackedHeader
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    header = JSON.parse(asciiOf(bytes))
   } catch (error) {
     refuse('has an unreadable header', 'JSON', messageOf(error))
   }
@@ -151,6 +151,16 @@ function parseHeader(bytes: Uint8Array, constantBytes: number): PackedHeader {
     }
   }
   return header
+}
+
+/** Without TextDecoder, which an AudioWorklet has not. */
+function asciiOf(bytes: Uint8Array): string {
+  let text = ''
+  for (const byte of bytes) {
+    if (byte > 0x7f) throw new SyntaxError(`a byte of ${byte}`)
+    text += String.fromCharCode(byte)
+  }
+  return text
 }
 
 function refuse(what: string, expected: string, got: string): never {

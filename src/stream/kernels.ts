@@ -1,5 +1,3 @@
-import { FileError } from '../base/errors.js'
-
 /**
  * The compiled kernels. A module can be posted to a Worker or an AudioWorklet, where `StreamRuntime`
  * instantiates it without waiting.
@@ -26,43 +24,26 @@ export interface KernelOptions {
   exact?: boolean
 }
 
-/** Name of the file of the kernels that this runtime takes, beside this module. */
-export function kernelFile({ exact = false }: KernelOptions = {}): string {
-  return !exact && hasRelaxedSimd() ? 'kernels-relaxed.wasm' : 'kernels.wasm'
+/** The builds of the kernels, as modules that hold them: nothing to fetch, in any runtime or bundle. */
+const BUILDS = {
+  plain: () => import('./generated/kernels.js'),
+  relaxed: () => import('./generated/kernels-relaxed.js'),
 }
 
-/** Beside this module; of this module as a source, where the build puts it. */
-const HOME = new URL(import.meta.url.endsWith('.ts') ? '../../dist/stream/' : '.', import.meta.url)
+const compiled = new Map<keyof typeof BUILDS, Promise<WebAssembly.Module>>()
 
-const compiled = new Map<string, Promise<WebAssembly.Module>>()
-
-/** Compiles the kernels; once for each file, unless it fails. */
-export function loadKernels(
-  options: KernelOptions = {},
-  folder = HOME,
-): Promise<WebAssembly.Module> {
-  const url = new URL(kernelFile(options), folder)
-  const known = compiled.get(url.href)
+/** Compiles the kernels that this runtime takes, once. */
+export function loadKernels({ exact = false }: KernelOptions = {}): Promise<WebAssembly.Module> {
+  const build = !exact && hasRelaxedSimd() ? 'relaxed' : 'plain'
+  const known = compiled.get(build)
   if (known) return known
-  const module = read(url).then((bytes) => WebAssembly.compile(bytes as BufferSource))
-  compiled.set(url.href, module)
-  module.catch(() => compiled.delete(url.href))
+  const module = BUILDS[build]().then(({ base64 }) => WebAssembly.compile(bytesOf(base64)))
+  compiled.set(build, module)
+  // a page whose policy forbids WebAssembly, or that was offline, may try again
+  module.catch(() => compiled.delete(build))
   return module
 }
 
-async function read(url: URL): Promise<Uint8Array> {
-  if (url.protocol === 'file:') {
-    const { readFile } = await import('node:fs/promises')
-    return readFile(url)
-  }
-  const response = await fetch(url)
-  if (!response.ok) {
-    throw new FileError({
-      fact: 'The kernels of the sampler could not be fetched.',
-      expected: `${url}`,
-      got: `status ${response.status}`,
-      hint: 'serve the .wasm files of longwave beside its modules',
-    })
-  }
-  return new Uint8Array(await response.arrayBuffer())
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))
 }

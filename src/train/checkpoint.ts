@@ -1,17 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { FileError, messageOf, UsageError } from '../base/errors.js'
+import { DamagedCheckpointError, MODEL, parseFloats, parseJson } from '../models/checkpoint.js'
 import { removeFolder, replaceDurably, syncFolder, TEMPORARY, writeDurably } from './durable.js'
 import {
   CHECKSUMS,
   type CheckpointParts,
-  DamagedCheckpointError,
   encodeJson,
   encodeParts,
-  MODEL,
   OPTIM,
-  parseFloats,
-  parseJson,
   readChecksums,
   readPart,
   readVerified,
@@ -28,8 +25,7 @@ import {
  * A run has one writer at a time; readers may come at any time.
  */
 
-export type { CheckpointParts, FloatTensor, FloatTensors } from './step-folder.js'
-export { DamagedCheckpointError } from './step-folder.js'
+export type { CheckpointParts } from './step-folder.js'
 
 export interface Checkpoint extends CheckpointParts {
   /** Where it was read from. */

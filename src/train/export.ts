@@ -1,8 +1,9 @@
 import { mkdirSync } from 'node:fs'
 import { FileError, messageOf } from '../base/errors.js'
+import { CONFIG, MODEL } from '../models/checkpoint.js'
 import { replaceDurably } from './durable.js'
-import { CONFIG, loadModelFolder } from './model-folder.js'
-import { CHECKSUMS, encodeFloats, encodeJson, MODEL, sha256 } from './step-folder.js'
+import { loadModelFolder } from './model-folder.js'
+import { CHECKSUMS, encodeFloats, encodeJson, sha256 } from './step-folder.js'
 
 /**
  * Writes the weights and the configuration of a checkpoint, without what only training needs, as a

@@ -1,8 +1,11 @@
 export {
-  type Checkpoint,
   DamagedCheckpointError,
   type FloatTensor,
   type FloatTensors,
+  type ModelFolder,
+} from '../models/checkpoint.js'
+export {
+  type Checkpoint,
   findIntact,
   loadCheckpoint,
   saveCheckpoint,
@@ -10,14 +13,13 @@ export {
 export { ContradictionError, DivergedError, RunExistsError, runExists } from './errors.js'
 export { exportModel } from './export.js'
 export {
-  initialFrom,
   type TrainHooks,
   type TrainOptions,
   type TrainResult,
   trainLoop,
 } from './loop.js'
 export { METRICS_FILE, readMetrics, type StepMetrics, type StepTiming } from './metrics.js'
-export { loadModelFolder, type ModelFolder } from './model-folder.js'
+export { loadModelFolder } from './model-folder.js'
 export {
   holdsRun,
   RUN_FILE,

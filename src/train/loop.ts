@@ -5,15 +5,10 @@ import { FileError, messageOf } from '../base/errors.js'
 import { Random } from '../base/random.js'
 import { type Piece, type SegmentLoader, segmentLoader } from '../data/index.js'
 import type { Engine } from '../engine/index.js'
-import { sizeOf } from '../graph/index.js'
-import type { Arrays, Learner, Model, ParameterSpec, Score } from '../models/model.js'
+import { DamagedCheckpointError, fitTensors } from '../models/checkpoint.js'
+import type { Arrays, Learner, Model, Score } from '../models/model.js'
 import { learningRate } from '../nn/index.js'
-import {
-  DamagedCheckpointError,
-  type FloatTensors,
-  loadCheckpoint,
-  saveCheckpoint,
-} from './checkpoint.js'
+import { loadCheckpoint, saveCheckpoint } from './checkpoint.js'
 import { DivergedError, runExists } from './errors.js'
 import { heldOutSegments } from './held-out.js'
 import { MetricsLog, type StepMetrics } from './metrics.js'
@@ -199,17 +194,6 @@ function loadOffering(runDir: string, which: string) {
   }
 }
 
-/** @throws DamagedCheckpointError when `tensors` lack one of `specs` or have it in another shape */
-function fitTensors(folder: string, tensors: FloatTensors, specs: readonly ParameterSpec[]): void {
-  for (const { name, shape } of specs) {
-    const found = tensors[name]
-    if (found?.shape.join() === shape.join()) continue
-    const got = found ? `[${found.shape.join(', ')}]` : 'none'
-    const expected = `\`${name}\` [${shape.join(', ')}]`
-    throw new DamagedCheckpointError(folder, { expected, got })
-  }
-}
-
 // -------------------------------------------------------------------------------- running
 
 /** Trains to the end of the current stage, or to a reason to stop. */
@@ -370,14 +354,4 @@ function diverged(run: Run, step: number, what: string, value: number): Diverged
     got: String(value),
     hint: `${kept}. Begin again with a lower --lr, a longer --warmup or a lower --clip.`,
   })
-}
-
-/** Weights out of a checkpoint as initial values, after checking that they fit the model. */
-export function initialFrom(folder: string, tensors: FloatTensors, model: Model): Arrays {
-  fitTensors(folder, tensors, model.parameters)
-  const entries = model.parameters.map(({ name, shape }) => {
-    const data = tensors[name]!.data
-    return [name, data.subarray(0, sizeOf(shape))] as const
-  })
-  return Object.fromEntries(entries)
 }

@@ -1,30 +1,16 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { FileError } from '../base/errors.js'
-import { followPointer, isRunFolder, isStepFolder, runOf, withFallback } from './checkpoint.js'
 import {
-  CHECKSUMS,
+  CONFIG,
   DamagedCheckpointError,
-  type FloatTensors,
   MODEL,
+  type ModelFolder,
   parseFloats,
   parseJson,
-  readChecksums,
-  readPart,
-  readVerified,
-  STATE,
-} from './step-folder.js'
-
-export const CONFIG = 'config.json'
-
-/** A trained model: its weights and the configuration that they belong to. */
-export interface ModelFolder {
-  /** The folder that held the weights. */
-  folder: string
-  model: FloatTensors
-  /** Not yet checked: whoever knows the model parses it. */
-  config: unknown
-}
+} from '../models/checkpoint.js'
+import { followPointer, isRunFolder, isStepFolder, runOf, withFallback } from './checkpoint.js'
+import { CHECKSUMS, readChecksums, readPart, readVerified, STATE } from './step-folder.js'
 
 /**
  * Loads the weights and the configuration of a model, without what only training needs, from

@@ -1,8 +1,8 @@
 import type { Engine, Program, Values } from '../engine/index.js'
 import { Graph, sizeOf } from '../graph/index.js'
+import type { FloatTensors } from '../models/checkpoint.js'
 import type { Arrays, ParameterSpec } from '../models/model.js'
 import { type AdamWConstants, type AdamWScalars, adamW, corrections } from '../nn/index.js'
-import type { FloatTensors } from './checkpoint.js'
 
 /** Everything that an update changes. */
 interface Held {

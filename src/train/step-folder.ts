@@ -1,18 +1,16 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { FileError, LongwaveError, messageOf, UsageError } from '../base/errors.js'
-import { decodeSafetensors, encodeSafetensors } from '../formats/index.js'
+import { FileError, messageOf, UsageError } from '../base/errors.js'
+import { encodeSafetensors } from '../formats/index.js'
+import {
+  DamagedCheckpointError,
+  type FloatTensors,
+  MODEL,
+  parseJson,
+} from '../models/checkpoint.js'
 
 /** One checkpoint folder: which files it holds, how they are written, checked and read. */
-
-export interface FloatTensor {
-  shape: readonly number[]
-  /** Row-major, as many numbers as the product of `shape`. */
-  data: Float32Array
-}
-
-export type FloatTensors = Record<string, FloatTensor>
 
 export interface CheckpointParts {
   model: FloatTensors
@@ -21,24 +19,6 @@ export interface CheckpointParts {
   state: unknown
 }
 
-/** A checkpoint that does not hold what was saved. Exit 4. */
-export class DamagedCheckpointError extends LongwaveError {
-  override name = 'DamagedCheckpointError'
-  override readonly exitCode = 4
-  /** The damaged file. */
-  readonly file: string
-
-  constructor(
-    file: string,
-    failure: { fact?: string; expected: string; got: string; hint?: string },
-    options?: { cause?: unknown },
-  ) {
-    super({ fact: `the checkpoint is damaged: ${file}`, ...failure }, options)
-    this.file = file
-  }
-}
-
-export const MODEL = 'model.safetensors'
 export const OPTIM = 'optim.safetensors'
 export const STATE = 'state.json'
 export const CHECKSUMS = 'checksums.json'
@@ -144,30 +124,4 @@ export function readPart(path: string): Uint8Array {
     }
     throw new FileError({ fact: `cannot read ${path}`, got: messageOf(error) }, { cause: error })
   }
-}
-
-/** @throws DamagedCheckpointError naming `path` when the bytes are not JSON */
-export function parseJson(path: string, bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-  } catch (error) {
-    throw new DamagedCheckpointError(path, { expected: 'JSON', got: messageOf(error) })
-  }
-}
-
-/** @throws DamagedCheckpointError naming `path` when the bytes are not float32 safetensors */
-export function parseFloats(path: string, bytes: Uint8Array): FloatTensors {
-  let tensors: ReturnType<typeof decodeSafetensors>['tensors']
-  try {
-    tensors = decodeSafetensors(bytes).tensors
-  } catch (error) {
-    const failure = { expected: 'a safetensors file', got: messageOf(error) }
-    throw new DamagedCheckpointError(path, failure, { cause: error })
-  }
-  const floats = Object.entries(tensors).map(([name, { dtype, shape, data }]) => {
-    if (dtype === 'F32') return [name, { shape, data }] as const
-    const got = `${dtype} in \`${name}\``
-    throw new DamagedCheckpointError(path, { expected: 'F32 tensors', got })
-  })
-  return Object.fromEntries(floats)
 }

@@ -2,8 +2,8 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { LongwaveError, messageOf } from '../base/errors.js'
 import { openDataset } from '../data/index.js'
 import { Engine } from '../engine/index.js'
-import { openModel } from '../models/index.js'
-import { initialFrom, type TrainResult, trainLoop } from './loop.js'
+import { openModel, weightsOf } from '../models/index.js'
+import { type TrainResult, trainLoop } from './loop.js'
 import { loadModelFolder } from './model-folder.js'
 import type { FromWorker, RemoteFailure, ToWorker, TrainRequest } from './start.js'
 
@@ -43,7 +43,7 @@ async function train(request: TrainRequest): Promise<TrainResult> {
     ...(init !== null && {
       initial() {
         const { folder, model: weights } = loadModelFolder(init)
-        return initialFrom(folder, weights, model)
+        return weightsOf(folder, weights, model)
       },
     }),
     saveEvery: { seconds: saveEverySeconds },

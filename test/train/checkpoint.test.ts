@@ -13,12 +13,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { FileError, type LongwaveError, UsageError } from '../../src/base/errors.js'
 import { Random } from '../../src/base/random.js'
-import {
-  DamagedCheckpointError,
-  findIntact,
-  loadCheckpoint,
-  saveCheckpoint,
-} from '../../src/train/checkpoint.js'
+import { DamagedCheckpointError } from '../../src/models/checkpoint.js'
+import { findIntact, loadCheckpoint, saveCheckpoint } from '../../src/train/checkpoint.js'
 import { type Counted, partsOf } from './checkpoint-parts.js'
 
 /** Lets a test break the file system at its n-th change, and count the changes. */

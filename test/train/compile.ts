@@ -1,12 +1,4 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import ts from 'typescript'
 
@@ -34,15 +26,5 @@ export function compile(entry: string, to: string, others: readonly string[] = [
       if (!queue.includes(next)) queue.push(next)
     }
   }
-  copyKernels(join(to, 'src/stream'))
   return join(to, entry.replace(/\.ts$/, '.js'))
-}
-
-/** Kernels lie beside the sampler's modules, as the build left them. */
-function copyKernels(to: string): void {
-  const from = 'dist/stream'
-  if (!existsSync(to) || !existsSync(from)) return
-  for (const name of readdirSync(from).filter((file) => file.endsWith('.wasm'))) {
-    copyFileSync(join(from, name), join(to, name))
-  }
 }

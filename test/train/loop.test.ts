@@ -5,11 +5,11 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { SILENCE } from '../../src/audio/index.js'
 import { DatasetError } from '../../src/data/index.js'
 import { Engine } from '../../src/engine/index.js'
+import { weightsOf } from '../../src/models/index.js'
 import type { Learner, Model } from '../../src/models/model.js'
 import { heldOutSegments } from '../../src/train/held-out.js'
 import {
   DivergedError,
-  initialFrom,
   loadCheckpoint,
   loadModelFolder,
   RunExistsError,
@@ -157,11 +157,11 @@ describe('trainLoop', () => {
     await trainLoop(toyOptions(engine, run))
     const { folder, model } = loadModelFolder(run)
     const next = join(root, 'next')
-    const initial = () => initialFrom(folder, model, toyModel())
+    const initial = () => weightsOf(folder, model, toyModel())
     await trainLoop(toyOptions(engine, next, { initial }))
     expect(readMetrics(next)[0]!.bits).toBeLessThan(2)
     const { last: _, ...rest } = model
-    expect(() => initialFrom(folder, rest, toyModel())).toThrow(/damaged/)
+    expect(() => weightsOf(folder, rest, toyModel())).toThrow(/damaged/)
   })
 
   it('stops after the minutes it was given', async () => {
