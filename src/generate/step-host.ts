@@ -56,7 +56,7 @@ export class StepHost {
 
   /** Logits after the newest sample. */
   get logits(): Float32Array {
-    return this.runtime.output
+    return this.runtime.output()
   }
 
   /** Lets the forecast alone know samples that the network does not remember. */

@@ -9,39 +9,52 @@ import { CACHE_HEADER } from './opcodes.js'
 
 interface Exports {
   run(program: number, state: number): number
+  runVoices(program: number, voices: number, count: number): number
 }
 
 const PAGE = 0x10000
+/** Words that a step of several voices has for each. */
+const WORDS_OF_VOICE = 3
 
 /** The whole memory of a stream at one sample: what `restore` goes back to. */
 export type Snapshot = Uint8Array
 
+/**
+ * One stream, or several voices that are streams of their own over the same weights. Methods are of
+ * the first voice where none is named.
+ */
 export class StreamRuntime {
   readonly header: PackedHeader
+  readonly voices: number
   readonly #memory: WebAssembly.Memory
-  readonly #run: Exports['run']
+  readonly #exports: Exports
   readonly #bytes: Int8Array
   readonly #halves: Uint16Array
   readonly #words: Uint32Array
   readonly #floats: Float32Array
-  /** Of the output; its numbers change with every step. */
-  readonly #output: Float32Array
+  /** Address of the words for a step of several voices. */
+  readonly #list: number
+  /** Of every voice; their numbers change with every step. */
+  readonly #outputs: readonly Float32Array[]
 
   /**
    * @param kernels from `loadKernels`
    * @param packed from `pack`; read, not kept
+   * @param voices how many streams there are; each takes the memory of a state
    */
-  constructor(kernels: WebAssembly.Module, packed: Uint8Array) {
+  constructor(kernels: WebAssembly.Module, packed: Uint8Array, voices = 1) {
     const { header, constants } = decodePacked(packed)
     this.header = header
-    const pages = Math.ceil((header.state + header.stateBytes) / PAGE)
+    this.voices = voices
+    this.#list = header.state + voices * header.stateBytes
+    const pages = Math.ceil((this.#list + 4 * WORDS_OF_VOICE * voices) / PAGE)
     try {
       this.#memory = new WebAssembly.Memory({ initial: pages })
     } catch (error) {
       const gigabytes = ((pages * PAGE) / 2 ** 30).toFixed(2)
       throw new LongwaveError(
         {
-          fact: 'There is not enough memory for this stream.',
+          fact: `There is not enough memory for ${voices === 1 ? 'this stream' : `${voices} voices`}.`,
           expected: `${gigabytes} GiB`,
           hint: 'use a shorter context, or a cache of f16 or int8',
         },
@@ -55,20 +68,29 @@ export class StreamRuntime {
     this.#floats = new Float32Array(buffer)
     new Uint8Array(buffer).set(constants, CONSTANTS)
     const { exports } = new WebAssembly.Instance(kernels, { env: { memory: this.#memory } })
-    this.#run = (exports as unknown as Exports).run
-    this.#output = this.vector(header.output)
+    this.#exports = exports as unknown as Exports
+    this.#outputs = Array.from({ length: voices }, (_, voice) => this.vector(header.output, voice))
   }
 
   /** A vector of the plan, in place: inputs are written here before a step. */
-  vector(name: string): Float32Array {
+  vector(name: string, voice = 0): Float32Array {
     const { at, size } = this.#place(name)
-    return new Float32Array(this.#memory.buffer, this.header.state + at, size)
+    return new Float32Array(this.#memory.buffer, this.#stateOf(voice) + at, size)
   }
 
   /** The same of a vector of integers. */
-  integers(name: string): Int32Array {
+  integers(name: string, voice = 0): Int32Array {
     const { at, size } = this.#place(name)
-    return new Int32Array(this.#memory.buffer, this.header.state + at, size)
+    return new Int32Array(this.#memory.buffer, this.#stateOf(voice) + at, size)
+  }
+
+  /** Address of the state of a voice. */
+  #stateOf(voice: number): number {
+    if (voice >= 0 && voice < this.voices) return this.header.state + voice * this.header.stateBytes
+    throw new LongwaveError({
+      fact: `There is no voice ${voice}.`,
+      expected: `0 to ${this.voices - 1}`,
+    })
   }
 
   #place(name: string) {
@@ -80,22 +102,30 @@ export class StreamRuntime {
     })
   }
 
-  /** The output of the newest step; the next step reuses it. */
-  get output(): Float32Array {
-    return this.#output
+  /** The output of the newest step of a voice; its next step reuses it. */
+  output(voice = 0): Float32Array {
+    return this.#outputs[voice]!
   }
 
   /** Takes the sample that was written to the inputs. Returns the output; the next step reuses it. */
-  step(): Float32Array {
-    const unknown = this.#run(this.header.program, this.header.state)
-    if (unknown !== 0) {
-      throw new LongwaveError({
-        fact: 'The packed model has an instruction that these kernels do not know.',
-        got: `opcode ${unknown}`,
-        hint: 'the kernels and the packed model come from different versions',
-      })
+  step(voice = 0): Float32Array {
+    const unknown = this.#exports.run(this.header.program, this.#stateOf(voice))
+    if (unknown !== 0) throw notKnown(unknown)
+    return this.#outputs[voice]!
+  }
+
+  /**
+   * Lets several voices each take the sample that was written to its inputs: the same as a step of one
+   * after the other, in less time.
+   *
+   * @param voices each at most once
+   */
+  stepVoices(voices: ArrayLike<number>): void {
+    for (let i = 0; i < voices.length; i++) {
+      this.#words[this.#list / 4 + i] = this.#stateOf(voices[i]!)
     }
-    return this.#output
+    const unknown = this.#exports.runVoices(this.header.program, this.#list, voices.length)
+    if (unknown !== 0) throw notKnown(unknown)
   }
 
   /**
@@ -104,7 +134,7 @@ export class StreamRuntime {
    * @param first counted from the first token that the phase has come by
    * @param rows [tokens, groups width], of as many tokens as the window holds at most
    */
-  remember(cache: string, phase: number, first: number, rows: Float32Array): void {
+  remember(cache: string, phase: number, first: number, rows: Float32Array, voice = 0): void {
     const place = this.#cache(cache)
     const { at, phases, window, groups, width, padded, rowBytes, phaseBytes } = place
     const tokens = rows.length / (groups * width)
@@ -115,7 +145,7 @@ export class StreamRuntime {
         got: `phase ${phase}, ${rows.length} numbers`,
       })
     }
-    const start = this.header.state + at + CACHE_HEADER + phase * phaseBytes
+    const start = this.#stateOf(voice) + at + CACHE_HEADER + phase * phaseBytes
     const [bytes, halves, floats] = [this.#bytes, this.#halves, this.#floats]
     for (let part = 0; part < tokens * groups; part++) {
       const from = part * width
@@ -140,9 +170,9 @@ export class StreamRuntime {
   }
 
   /** Tells all caches that they have come by `samples` samples. */
-  setRemembered(samples: number): void {
+  setRemembered(samples: number, voice = 0): void {
     for (const { at, phases } of Object.values(this.header.caches)) {
-      const to = (this.header.state + at) / 4
+      const to = (this.#stateOf(voice) + at) / 4
       const newest = Math.max(0, samples - 1)
       this.#words[to] = samples % phases
       this.#words[to + 1] = Math.floor(samples / phases)
@@ -161,16 +191,16 @@ export class StreamRuntime {
   }
 
   /** Begins as before the first sample. */
-  reset(): void {
-    this.#state.fill(0)
+  reset(voice = 0): void {
+    this.#state(voice).fill(0)
   }
 
-  snapshot(): Snapshot {
-    return this.#state.slice()
+  snapshot(voice = 0): Snapshot {
+    return this.#state(voice).slice()
   }
 
   /** Goes back to a snapshot of this or of another stream of the same packed model. */
-  restore(snapshot: Snapshot): void {
+  restore(snapshot: Snapshot, voice = 0): void {
     if (snapshot.length !== this.header.stateBytes) {
       throw new LongwaveError({
         fact: 'The snapshot is not of this model.',
@@ -178,12 +208,20 @@ export class StreamRuntime {
         got: `${snapshot.length}`,
       })
     }
-    this.#state.set(snapshot)
+    this.#state(voice).set(snapshot)
   }
 
-  get #state(): Uint8Array {
-    return new Uint8Array(this.#memory.buffer, this.header.state, this.header.stateBytes)
+  #state(voice: number): Uint8Array {
+    return new Uint8Array(this.#memory.buffer, this.#stateOf(voice), this.header.stateBytes)
   }
+}
+
+function notKnown(opcode: number): LongwaveError {
+  return new LongwaveError({
+    fact: 'The packed model has an instruction that these kernels do not know.',
+    got: `opcode ${opcode}`,
+    hint: 'the kernels and the packed model come from different versions',
+  })
 }
 
 /** Where float32 has no digits behind the point. */

@@ -34,7 +34,7 @@ export class Feed {
   push(code: number): Float32Array {
     const { runtime } = this
     const { inputs } = runtime.header
-    runtime.vector('x')[0] = VALUES[code]!
+    if (inputs.includes('x')) runtime.vector('x')[0] = VALUES[code]!
     if (inputs.includes('codes')) runtime.integers('codes')[0] = code
     if (inputs.includes('forecast')) {
       this.#forecaster.run([code], this.#row)
