@@ -1,35 +1,118 @@
 /**
  * The same over a cache of int8: queries and weights become int16, sums are exact in int32. Scales
- * of the cache's dims multiply the queries and the results, so that rows are read as they are.
+ * of the cache's dims multiply the queries and the results, so that rows are read as they are: two
+ * dims to a word (see words.ts).
  */
-import { newestCount, newestRows, other } from './cache'
-import { softmaxParts } from './elementwise'
+import { newestCount, newestRows } from './cache'
+import { softmaxParts, storeSome } from './elementwise'
 import { integerSums4, most4 } from './math'
 import { quantiseDense } from './quantise'
+import { high, low, offsetOf } from './words'
 
 /** Tokens whose rows stay in the nearest cache while all heads read them. */
 const TILE: u32 = 64
 
-/** Scores of two heads; the factors bring sums back to numbers. */
+/** Bytes of the int16 of 16 dims of a query: the even dims, then the odd. */
+const BLOCK: usize = 32
+
+/** What `prepare` tells about a query: what brings sums back, and what they are too large by. */
+const FACTOR: usize = 0
+const OFFSET: usize = 4
+
+/** Sums of one head to scores. */
+@inline
+function toScores(sum: v128, about: usize, bias: v128): v128 {
+  const exact = i32x4.sub(sum, v128.load32_splat(about, OFFSET))
+  return f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(exact), v128.load32_splat(about, FACTOR)), bias)
+}
+
+/** The same of two tokens. */
+@inline
+function finishTwo(sum: v128, about: usize, bias: usize, out: usize): void {
+  v128.store64_lane(out, toScores(sum, about, v128.load64_zero(bias)), 0)
+}
+
+@inline
+function upper(x: v128): v128 {
+  return i64x2.shuffle(x, x, 1, 0)
+}
+
+/**
+ * Scores of one head for `count` tokens.
+ *
+ * @param q blocks one after the other
+ */
 function scores(
   rows: usize,
   rowBytes: usize,
   count: u32,
   padded: u32,
   q: usize,
-  r: usize,
-  factor: f32,
-  otherFactor: f32,
+  about: usize,
   bias: usize,
-  otherBias: usize,
   out: usize,
-  otherOut: usize,
 ): void {
+  const bytes = i16x8.splat(0xff)
   for (let s: u32 = 0; s < count; s += 4) {
-    const k0 = rows
-    const k1 = k0 + rowBytes
-    const k2 = k1 + rowBytes
-    const k3 = k2 + rowBytes
+    let k0 = rows
+    let k1 = k0 + rowBytes
+    let k2 = k1 + rowBytes
+    let k3 = k2 + rowBytes
+    rows = k3 + rowBytes
+    const end = k0 + padded
+    let a0 = i32x4.splat(0)
+    let a1 = i32x4.splat(0)
+    let a2 = i32x4.splat(0)
+    let a3 = i32x4.splat(0)
+    for (let p = q; k0 < end; p += BLOCK) {
+      const even = v128.load(p)
+      const odd = v128.load(p, 16)
+      let m = v128.load(k0)
+      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(even, v128.and(m, bytes)))
+      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(odd, i16x8.shr_s(m, 8)))
+      m = v128.load(k1)
+      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(even, v128.and(m, bytes)))
+      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(odd, i16x8.shr_s(m, 8)))
+      m = v128.load(k2)
+      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(even, v128.and(m, bytes)))
+      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(odd, i16x8.shr_s(m, 8)))
+      m = v128.load(k3)
+      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(even, v128.and(m, bytes)))
+      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(odd, i16x8.shr_s(m, 8)))
+      k0 += 16
+      k1 += 16
+      k2 += 16
+      k3 += 16
+    }
+    const at = (<usize>s) << 2
+    const sum = integerSums4(a0, a1, a2, a3)
+    v128.store(out + at, toScores(sum, about, v128.load(bias + at)))
+  }
+}
+
+/**
+ * Scores of four heads that read the same rows, two tokens at a time.
+ *
+ * @param q blocks of the four heads side by side
+ * @param about, bias, out: of the first head; the others lie `aboutStep`, 2 `step` and `step` further
+ */
+function scoresOfFour(
+  rows: usize,
+  rowBytes: usize,
+  count: u32,
+  padded: u32,
+  q: usize,
+  about: usize,
+  aboutStep: usize,
+  bias: usize,
+  out: usize,
+  step: usize,
+): void {
+  const bytes = i16x8.splat(0xff)
+  for (let s: u32 = 0; s < count; s += 2) {
+    let k = rows
+    const end = k + padded
+    rows += 2 * rowBytes
     let a0 = i32x4.splat(0)
     let a1 = i32x4.splat(0)
     let a2 = i32x4.splat(0)
@@ -38,35 +121,90 @@ function scores(
     let b1 = i32x4.splat(0)
     let b2 = i32x4.splat(0)
     let b3 = i32x4.splat(0)
-    for (let i: usize = 0; i < padded; i += 8) {
-      const u = v128.load(q + (i << 1))
-      const v = v128.load(r + (i << 1))
-      let k = v128.load8x8_s(k0 + i)
-      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(u, k))
-      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, k))
-      k = v128.load8x8_s(k1 + i)
-      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(u, k))
-      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, k))
-      k = v128.load8x8_s(k2 + i)
-      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(u, k))
-      b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, k))
-      k = v128.load8x8_s(k3 + i)
-      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(u, k))
-      b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, k))
+    for (let p = q; k < end; p += 4 * BLOCK) {
+      let m = v128.load(k)
+      let n = v128.load(k + rowBytes)
+      const me = v128.and(m, bytes)
+      const ne = v128.and(n, bytes)
+      m = i16x8.shr_s(m, 8)
+      n = i16x8.shr_s(n, 8)
+      let x = v128.load(p)
+      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(x, me))
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(x, ne))
+      x = v128.load(p, 16)
+      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(x, m))
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(x, n))
+      x = v128.load(p, 32)
+      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(x, me))
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(x, ne))
+      x = v128.load(p, 48)
+      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(x, m))
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(x, n))
+      x = v128.load(p, 64)
+      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(x, me))
+      b2 = i32x4.add(b2, i32x4.dot_i16x8_s(x, ne))
+      x = v128.load(p, 80)
+      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(x, m))
+      b2 = i32x4.add(b2, i32x4.dot_i16x8_s(x, n))
+      x = v128.load(p, 96)
+      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(x, me))
+      b3 = i32x4.add(b3, i32x4.dot_i16x8_s(x, ne))
+      x = v128.load(p, 112)
+      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(x, m))
+      b3 = i32x4.add(b3, i32x4.dot_i16x8_s(x, n))
+      k += 16
     }
+    const first = integerSums4(a0, b0, a1, b1)
+    const second = integerSums4(a2, b2, a3, b3)
     const at = (<usize>s) << 2
-    const a = f32x4.convert_i32x4_s(integerSums4(a0, a1, a2, a3))
-    const b = f32x4.convert_i32x4_s(integerSums4(b0, b1, b2, b3))
-    const x = f32x4.add(f32x4.mul(a, f32x4.splat(factor)), v128.load(bias + at))
-    const y = f32x4.add(f32x4.mul(b, f32x4.splat(otherFactor)), v128.load(otherBias + at))
-    v128.store(out + at, x)
-    v128.store(otherOut + at, y)
-    rows = k3 + rowBytes
+    finishTwo(first, about, bias + at, out + at)
+    finishTwo(upper(first), about + aboutStep, bias + 2 * step + at, out + step + at)
+    finishTwo(second, about + 2 * aboutStep, bias + 4 * step + at, out + 2 * step + at)
+    finishTwo(upper(second), about + 3 * aboutStep, bias + 6 * step + at, out + 3 * step + at)
   }
 }
 
-/** Adds values under int16 weights of two heads, two tokens and 16 dims at a time. */
+/**
+ * Adds the words of two tokens at a time under int16 weights, for one head. Of 16 dims: sums over
+ * words, then over upper bytes.
+ */
 function mix(
+  rows: usize,
+  rowBytes: usize,
+  count: u32,
+  padded: u32,
+  p: usize,
+  out: usize,
+): void {
+  const end = p + ((<usize>((count + 1) >> 1)) << 2)
+  for (let i: usize = 0; i < padded; i += 16) {
+    let a0 = v128.load(out)
+    let a1 = v128.load(out, 16)
+    let a2 = v128.load(out, 32)
+    let a3 = v128.load(out, 48)
+    let row = rows + i
+    for (let at = p; at < end; at += 4) {
+      const u = v128.load32_splat(at)
+      const m = v128.load(row)
+      const n = v128.load(row + rowBytes)
+      let z = low(m, n)
+      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(u, z))
+      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(u, i16x8.shr_s(z, 8)))
+      z = high(m, n)
+      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(u, z))
+      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(u, i16x8.shr_s(z, 8)))
+      row += 2 * rowBytes
+    }
+    v128.store(out, a0)
+    v128.store(out, a1, 16)
+    v128.store(out, a2, 32)
+    v128.store(out, a3, 48)
+    out += 64
+  }
+}
+
+/** The same for two heads that read the same rows. */
+function mixOfTwo(
   rows: usize,
   rowBytes: usize,
   count: u32,
@@ -79,70 +217,92 @@ function mix(
   const end = p + ((<usize>((count + 1) >> 1)) << 2)
   const other = r - p
   for (let i: usize = 0; i < padded; i += 16) {
-    let a0 = v128.load(out + (i << 2))
-    let a1 = v128.load(out + (i << 2), 16)
-    let a2 = v128.load(out + (i << 2), 32)
-    let a3 = v128.load(out + (i << 2), 48)
-    let b0 = v128.load(otherOut + (i << 2))
-    let b1 = v128.load(otherOut + (i << 2), 16)
-    let b2 = v128.load(otherOut + (i << 2), 32)
-    let b3 = v128.load(otherOut + (i << 2), 48)
+    let a0 = v128.load(out)
+    let a1 = v128.load(out, 16)
+    let a2 = v128.load(out, 32)
+    let a3 = v128.load(out, 48)
+    let b0 = v128.load(otherOut)
+    let b1 = v128.load(otherOut, 16)
+    let b2 = v128.load(otherOut, 32)
+    let b3 = v128.load(otherOut, 48)
     let row = rows + i
     for (let at = p; at < end; at += 4) {
       const u = v128.load32_splat(at)
       const v = v128.load32_splat(at + other)
-      const next = row + rowBytes
-      let m = v128.load8x8_s(row)
-      let n = v128.load8x8_s(next)
-      let x = i16x8.shuffle(m, n, 0, 8, 1, 9, 2, 10, 3, 11)
-      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(u, x))
-      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, x))
-      x = i16x8.shuffle(m, n, 4, 12, 5, 13, 6, 14, 7, 15)
-      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(u, x))
-      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, x))
-      m = v128.load8x8_s(row, 8)
-      n = v128.load8x8_s(next, 8)
-      x = i16x8.shuffle(m, n, 0, 8, 1, 9, 2, 10, 3, 11)
-      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(u, x))
-      b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, x))
-      x = i16x8.shuffle(m, n, 4, 12, 5, 13, 6, 14, 7, 15)
-      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(u, x))
-      b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, x))
-      row = next + rowBytes
+      const m = v128.load(row)
+      const n = v128.load(row + rowBytes)
+      let z = low(m, n)
+      a0 = i32x4.add(a0, i32x4.dot_i16x8_s(u, z))
+      b0 = i32x4.add(b0, i32x4.dot_i16x8_s(v, z))
+      z = i16x8.shr_s(z, 8)
+      a2 = i32x4.add(a2, i32x4.dot_i16x8_s(u, z))
+      b2 = i32x4.add(b2, i32x4.dot_i16x8_s(v, z))
+      z = high(m, n)
+      a1 = i32x4.add(a1, i32x4.dot_i16x8_s(u, z))
+      b1 = i32x4.add(b1, i32x4.dot_i16x8_s(v, z))
+      z = i16x8.shr_s(z, 8)
+      a3 = i32x4.add(a3, i32x4.dot_i16x8_s(u, z))
+      b3 = i32x4.add(b3, i32x4.dot_i16x8_s(v, z))
+      row += 2 * rowBytes
     }
-    const to = i << 2
-    v128.store(out + to, a0)
-    v128.store(out + to, a1, 16)
-    v128.store(out + to, a2, 32)
-    v128.store(out + to, a3, 48)
-    v128.store(otherOut + to, b0)
-    v128.store(otherOut + to, b1, 16)
-    v128.store(otherOut + to, b2, 32)
-    v128.store(otherOut + to, b3, 48)
+    v128.store(out, a0)
+    v128.store(out, a1, 16)
+    v128.store(out, a2, 32)
+    v128.store(out, a3, 48)
+    v128.store(otherOut, b0)
+    v128.store(otherOut, b1, 16)
+    v128.store(otherOut, b2, 32)
+    v128.store(otherOut, b3, 48)
+    out += 64
+    otherOut += 64
   }
 }
 
-/** Query of a head times the scales of its dims, to int16; what brings sums back. */
-function prepare(q: usize, scales: usize, width: u32, padded: u32, aside: usize, to: usize): f32 {
+/**
+ * The query of a head times the scales of its dims, to int16 in blocks `step` bytes apart.
+ *
+ * @param about FACTOR and OFFSET are written here, after numbers [padded]
+ */
+function prepare(
+  q: usize,
+  scales: usize,
+  width: u32,
+  padded: u32,
+  about: usize,
+  to: usize,
+  step: usize,
+): void {
   let most = f32x4.splat(1e-20)
   let i: u32 = 0
   for (; i + 4 <= width; i += 4) {
     const at = <usize>i << 2
     const v = f32x4.mul(v128.load(q + at), v128.load(scales + at))
-    v128.store(aside + at, v)
+    v128.store(about + at, v)
     most = f32x4.pmax(most, f32x4.abs(v))
   }
   for (; i < padded; i++) {
     const at = <usize>i << 2
     const v: f32 = i < width ? load<f32>(q + at) * load<f32>(scales + at) : 0
-    store<f32>(aside + at, v)
+    store<f32>(about + at, v)
     most = f32x4.pmax(most, f32x4.splat(abs<f32>(v)))
   }
   const largest = most4(most)
   const limit = min<i32>(32767, i32.MAX_VALUE / 127 / padded)
   const factor = <f32>limit / largest
-  quantiseDense(aside, padded, factor, limit, to)
-  return <f32>1 / factor
+  let sum = i32x4.splat(0)
+  for (i = 0; i < padded; i += 16) {
+    const at = about + (<usize>i << 2)
+    quantiseDense(at, 16, factor, limit, to)
+    const m = v128.load(to)
+    const n = v128.load(to, 16)
+    const even = i16x8.shuffle(m, n, 0, 2, 4, 6, 8, 10, 12, 14)
+    v128.store(to, even)
+    v128.store(to, i16x8.shuffle(m, n, 1, 3, 5, 7, 9, 11, 13, 15), 16)
+    sum = i32x4.add(sum, i32x4.dot_i16x8_s(even, i16x8.splat(128)))
+    to += step
+  }
+  store<f32>(about, <f32>1 / factor, FACTOR)
+  store<i32>(about, i32x4.extract_lane(integerSums4(sum, sum, sum, sum), 0), OFFSET)
 }
 
 /** Weights in (0, 1] to int16 in place, as large as sums in int32 allow; what brings sums back. */
@@ -152,18 +312,27 @@ function shrink(p: usize, count: u32, total: f32): f32 {
   return <f32>1 / (factor * total)
 }
 
-function scaleOut(x: usize, scales: usize, factor: f32, n: u32, y: usize): void {
+/** Sums of `mix` to numbers. */
+function scaleOut(x: usize, offset: v128, scales: usize, factor: f32, width: u32, y: usize): void {
   const factors = f32x4.splat(factor)
-  let i: u32 = 0
-  for (; i + 4 <= n; i += 4) {
-    const at = <usize>i << 2
-    const v = f32x4.convert_i32x4_s(v128.load(x + at))
-    v128.store(y + at, f32x4.mul(f32x4.mul(v, v128.load(scales + at)), factors))
+  for (let i: u32 = 0; i < width; i += 8) {
+    const words = v128.load(x)
+    const odd = v128.load(x, 32)
+    const even = i32x4.sub(i32x4.sub(words, i32x4.shl(odd, 8)), offset)
+    storeFour(i32x4.shuffle(even, odd, 0, 4, 1, 5), scales, factors, width - i, y)
+    if (width - i > 4) {
+      storeFour(i32x4.shuffle(even, odd, 2, 6, 3, 7), scales + 16, factors, width - i - 4, y + 16)
+    }
+    x += i & 8 ? 48 : 16 // to the next eight dims of a block, or to the next block
+    scales += 32
+    y += 32
   }
-  for (; i < n; i++) {
-    const at = <usize>i << 2
-    store<f32>(y + at, <f32>load<i32>(x + at) * load<f32>(scales + at) * factor)
-  }
+}
+
+@inline
+function storeFour(sums: v128, scales: usize, factors: v128, rest: u32, y: usize): void {
+  const v = f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), v128.load(scales)), factors)
+  storeSome(y, v, rest)
 }
 
 /**
@@ -204,23 +373,26 @@ export function attendInt8(
   const step = <usize>rowBytes
 
   for (let h: usize = 0; h < all; h++) {
-    const to = mixed + h * headBytes
     const scales = keyScales + ((<usize>(<u32>h / heads) * padded) << 2)
-    const factor = prepare(q + ((h * width) << 2), scales, width, padded, to, queries + h * headBytes)
-    store<f32>(to, factor) // until the sums of the head come here
+    const lane = isOfFour(h, heads) ? (<u32>h % heads) & 3 : 0
+    const to = queries + (h - lane) * headBytes + lane * BLOCK
+    const blockStep = isOfFour(h, heads) ? 4 * BLOCK : BLOCK
+    prepare(q + ((h * width) << 2), scales, width, padded, mixed + h * headBytes, to, blockStep)
   }
   for (let first: u32 = 0; first < count; first += TILE) {
     const n = min<u32>(TILE, count - first)
     const at = <usize>first << 2
-    for (let h: usize = 0; h < all; h += other(h, all, heads) - h + 1) {
-      const o = other(h, all, heads)
-      scores(
-        keyRows + first * step + <usize>(<u32>h / heads) * padded, step, n, padded,
-        queries + h * headBytes, queries + o * headBytes,
-        load<f32>(mixed + h * headBytes), load<f32>(mixed + o * headBytes),
-        biasStart + 2 * h * scoreBytes + at, biasStart + 2 * o * scoreBytes + at,
-        weights + h * scoreBytes + at, weights + o * scoreBytes + at,
-      )
+    for (let h: usize = 0; h < all; h += isOfFour(h, heads) ? 4 : 1) {
+      const rows = keyRows + first * step + <usize>(<u32>h / heads) * padded
+      const mine = queries + h * headBytes
+      const about = mixed + h * headBytes
+      const from = biasStart + 2 * h * scoreBytes + at
+      const to = weights + h * scoreBytes + at
+      if (isOfFour(h, heads)) {
+        scoresOfFour(rows, step, n, padded, mine, about, headBytes, from, to, scoreBytes)
+      } else {
+        scores(rows, step, n, padded, mine, about, from, to)
+      }
     }
   }
   for (let h: usize = 0; h < all; h++) {
@@ -231,18 +403,30 @@ export function attendInt8(
   for (let first: u32 = 0; first < count; first += TILE) {
     const n = min<u32>(TILE, count - first)
     const at = <usize>first << 1 // weights are int16 by now
-    for (let h: usize = 0; h < all; h += other(h, all, heads) - h + 1) {
-      const o = other(h, all, heads)
-      mix(
-        valueRows + first * step + <usize>(<u32>h / heads) * padded, step, n, padded,
-        weights + h * scoreBytes + at, weights + o * scoreBytes + at,
-        mixed + h * headBytes, mixed + o * headBytes,
-      )
+    for (let h: usize = 0; h < all; ) {
+      const rows = valueRows + first * step + <usize>(<u32>h / heads) * padded
+      const p = weights + h * scoreBytes + at
+      const out = mixed + h * headBytes
+      if (<u32>(h + 1) % heads != 0) {
+        mixOfTwo(rows, step, n, padded, p, p + scoreBytes, out, out + headBytes)
+        h += 2
+      } else {
+        mix(rows, step, n, padded, p, out)
+        h++
+      }
     }
   }
   for (let h: usize = 0; h < all; h++) {
     const scales = valueScales + ((<usize>(<u32>h / heads) * padded) << 2)
     const back = load<f32>(queries + h * headBytes)
-    scaleOut(mixed + h * headBytes, scales, back, width, y + ((h * width) << 2))
+    const p = weights + h * scoreBytes
+    const offset = offsetOf(p, p + ((<usize>((count + 1) >> 1)) << 2))
+    scaleOut(mixed + h * headBytes, offset, scales, back, width, y + ((h * width) << 2))
   }
+}
+
+/** Whether a head is one of four that are scored together. */
+@inline
+function isOfFour(h: usize, heads: u32): bool {
+  return (<u32>h % heads | 3) < heads
 }

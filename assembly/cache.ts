@@ -53,12 +53,11 @@ export function rememberF32(
   }
 }
 
-@inline
-function scaled(x: usize, factors: usize): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), v128.load(factors))))
-}
-
-/** @param factors [groups, padded] what numbers are multiplied with to be int8 */
+/**
+ * Bytes of even dims are 128 larger, so that two dims make a word (see words.ts).
+ *
+ * @param factors [groups, padded] what numbers are multiplied with to be int8
+ */
 export function rememberInt8(
   cache: usize,
   phases: u32,
@@ -76,7 +75,8 @@ export function rememberInt8(
     for (let i: u32 = 0; i < width; i++) {
       const at = (<usize>i) << 2
       const q = nearest<f32>(load<f32>(x + at) * load<f32>(factors + at))
-      store<i8>(to + i, <i8>max<f32>(min<f32>(q, 127), -127))
+      const byte = <i32>max<f32>(min<f32>(q, 127), -127)
+      store<i8>(to + i, <i8>(i & 1 ? byte : byte + 128))
     }
     x += (<usize>width) << 2
     factors += (<usize>padded) << 2

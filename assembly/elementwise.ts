@@ -8,8 +8,9 @@ function loadSome(x: usize, rest: u32): v128 {
   return f32x4(load<f32>(x), rest > 1 ? load<f32>(x, 4) : 0, rest > 2 ? load<f32>(x, 8) : 0, 0)
 }
 
+/** The first `rest` of four numbers, or all. */
 @inline
-function storeSome(y: usize, v: v128, rest: u32): void {
+export function storeSome(y: usize, v: v128, rest: u32): void {
   if (rest >= 4) {
     v128.store(y, v)
     return
@@ -80,19 +81,25 @@ export function normalise(
 export function softmaxParts(scores: usize, n: u32): f32 {
   const padded = (n + 7) & ~7
   for (let i = n; i < padded; i++) store<f32>(scores + (<usize>i << 2), -1e30)
+  const end = scores + (<usize>padded << 2)
   let most = f32x4.splat(-1e30)
-  for (let i: u32 = 0; i < padded; i += 4) {
-    most = f32x4.pmax(most, v128.load(scores + (<usize>i << 2)))
+  let other = most
+  for (let at = scores; at < end; at += 32) {
+    most = f32x4.pmax(most, v128.load(at))
+    other = f32x4.pmax(other, v128.load(at, 16))
   }
-  const largest = f32x4.splat(most4(most))
+  const largest = f32x4.splat(most4(f32x4.pmax(most, other)))
   let total = f32x4.splat(0)
-  for (let i: u32 = 0; i < padded; i += 4) {
-    const at = scores + (<usize>i << 2)
+  let rest = total
+  for (let at = scores; at < end; at += 32) {
     const e = exp4(f32x4.sub(v128.load(at), largest))
+    const f = exp4(f32x4.sub(v128.load(at, 16), largest))
     v128.store(at, e)
+    v128.store(at, f, 16)
     total = f32x4.add(total, e)
+    rest = f32x4.add(rest, f)
   }
   // e^-87 is not quite nothing
   for (let i = n; i < padded; i++) store<f32>(scores + (<usize>i << 2), 0)
-  return sum4(total)
+  return sum4(f32x4.add(total, rest))
 }

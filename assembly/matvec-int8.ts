@@ -2,25 +2,11 @@
  * y = W x + b with int8 weights, a scale per output, and int16 activations; sums are exact in int32
  * (`pack` bounds the activations so that they cannot overflow). Two forms: one for any x, one that
  * visits only what is not zero in x, as behind a rectifier.
- *
- * Weights come in words of 16 bits, one for two outputs: 256 b + (a + 128). Products with the words as
- * they are and with their upper bytes give 256 B + A + 128 sum(x) and B; sums may wrap on the way, as
- * the differences are exact again. So no weight has to be widened, only every word shifted once.
+ * Weights come two to a word (see words.ts).
  */
 import { LIST_HEADER } from '../src/stream/opcodes'
+import { high, low, offsetOf } from './words'
 import { beginSmall, endSmall, finishInt } from './output'
-
-/** 128 sum(x) of int16 in pairs, in every lane. */
-@inline
-function offsetOf(x: usize, end: usize): v128 {
-  const ones = i16x8.splat(128)
-  let sum = i32x4.splat(0)
-  let p = x
-  for (; p + 16 <= end; p += 16) sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.load(p), ones))
-  for (; p < end; p += 4) sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.load32_zero(p), ones))
-  sum = i32x4.add(sum, i8x16.shuffle(sum, sum, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7))
-  return i32x4.add(sum, i8x16.shuffle(sum, sum, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11))
-}
 
 /** Eight results from the sums over words and those over upper bytes. */
 @inline
@@ -105,17 +91,6 @@ export function matvecInt8(
     scales += 32
     rest -= min<u32>(rest, 8)
   }
-}
-
-/** Words of two inputs for four pairs of outputs, side by side. */
-@inline
-function low(m: v128, n: v128): v128 {
-  return i16x8.shuffle(m, n, 0, 8, 1, 9, 2, 10, 3, 11)
-}
-
-@inline
-function high(m: v128, n: v128): v128 {
-  return i16x8.shuffle(m, n, 4, 12, 5, 13, 6, 14, 7, 15)
 }
 
 /**

@@ -164,7 +164,8 @@ export class StreamRuntime {
       for (let i = 0; i < width; i++) {
         // float32 throughout, as the kernel does it
         const scaled = Math.fround(rows[from + i]! * floats[factors + i]!)
-        bytes[to + group + i] = roundEven(Math.max(-127, Math.min(127, scaled)))
+        const byte = roundEven(Math.max(-127, Math.min(127, scaled)))
+        bytes[to + group + i] = i % 2 === 0 ? byte + 128 : byte // as assembly/words.ts has it
       }
     }
   }
