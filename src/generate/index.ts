@@ -1,12 +1,16 @@
 export { type Continuation, type ContinueOptions, continueRecording } from './continue.js'
+export type { GenerateOptions } from './draws.js'
 export { NoDistributionError } from './errors.js'
 export { type FetchOptions, fetchCheckpoint } from './fetch.js'
-export { type GenerateOptions, ModelStream, type StreamSnapshot } from './model-stream.js'
+export { ModelStream, type StreamSnapshot } from './model-stream.js'
+export { ModelVoices, type VoicesOptions } from './model-voices.js'
 export {
   type Checkpoint,
   type GeneratorOptions,
+  type OpenVoicesOptions,
   openGenerator,
   openStream,
+  openVoices,
   type Precision,
   type StreamOptions,
 } from './open.js'

@@ -3,7 +3,9 @@ import { Engine, EngineError } from '../engine/index.js'
 import type { Arrays, Generator, Model } from '../models/index.js'
 import { type CacheType, loadKernels } from '../stream/index.js'
 import { ModelStream } from './model-stream.js'
+import { ModelVoices } from './model-voices.js'
 import { StepGenerator } from './step-generator.js'
+import { type StepOptions, StepVoices } from './step-voices.js'
 
 /** A model and its trained weights. */
 export interface Checkpoint {
@@ -44,6 +46,11 @@ export interface StreamOptions extends GeneratorOptions {
   seed?: number
 }
 
+export interface OpenVoicesOptions extends GeneratorOptions {
+  /** A voice for each: whole numbers in [0, 2^32). */
+  seeds: readonly number[]
+}
+
 /**
  * Opens a model for generation: by its step form in WebAssembly, or in the engine where it has none.
  *
@@ -53,45 +60,50 @@ export async function openGenerator(
   { model, weights }: Checkpoint,
   options: GeneratorOptions = {},
 ): Promise<Generator> {
-  const {
-    context = model.context,
-    precision = 'f32',
-    cache = precision,
-    calibration,
-    exact,
-    threads,
-  } = options
-  if (!(Number.isSafeInteger(context) && context > 0)) {
-    throw new UsageError({ fact: '`context` is not a count of samples.', got: String(context) })
-  }
-  let opened: Promise<Engine> | undefined
-  const open = () => {
-    opened ??= options.engine
-      ? Promise.resolve(options.engine)
-      : Engine.open(threads === undefined ? {} : { threads })
-    return opened
-  }
-  const { stepForm } = model
-  if (stepForm) {
-    const kernels = await loadKernels({ exact: exact ?? precision === 'int8' })
-    const engine = options.engine === null ? null : () => open().catch(none)
-    return new StepGenerator(stepForm, weights, {
-      context,
-      precision,
-      cache,
-      kernels,
-      calibration,
-      engine,
-    })
+  const { context = model.context, precision = 'f32', cache = precision } = options
+  if (model.stepForm) {
+    return new StepGenerator(model.stepForm, weights, await stepOptions(model, options))
   }
   if (precision !== 'f32' || cache !== 'f32' || options.engine === null) {
-    throw new UsageError({
-      fact: `The ${model.family} has no step form: it runs in the engine.`,
-      expected: 'f32, and an engine',
-      got: options.engine === null ? 'no engine' : precision === 'f32' ? cache : precision,
-    })
+    const got = options.engine === null ? 'no engine' : precision === 'f32' ? cache : precision
+    throw noStepForm(model, 'f32, and an engine', got)
   }
-  return model.generator(await open(), weights, context)
+  checkContext(context)
+  return model.generator(await engineOf(options), weights, context)
+}
+
+/** What a step form is run with. */
+async function stepOptions(
+  model: Model,
+  options: GeneratorOptions,
+): Promise<Omit<StepOptions, 'voices'>> {
+  const { context = model.context, precision = 'f32', cache = precision, calibration } = options
+  checkContext(context)
+  const kernels = await loadKernels({ exact: options.exact ?? precision === 'int8' })
+  let opened: Promise<Engine | undefined> | undefined
+  const open = () => {
+    opened ??= engineOf(options).catch(none)
+    return opened
+  }
+  const engine = options.engine === null ? null : open
+  return { context, precision, cache, kernels, calibration, engine }
+}
+
+function checkContext(context: number): void {
+  if (Number.isSafeInteger(context) && context > 0) return
+  throw new UsageError({ fact: '`context` is not a count of samples.', got: String(context) })
+}
+
+async function engineOf({ engine, threads }: GeneratorOptions): Promise<Engine> {
+  return engine ?? Engine.open(threads === undefined ? {} : { threads })
+}
+
+function noStepForm(model: Model, expected: string, got: string): UsageError {
+  return new UsageError({
+    fact: `The ${model.family} has no step form: it runs in the engine.`,
+    expected,
+    got,
+  })
 }
 
 /** Where there is no engine a step form does without. */
@@ -113,4 +125,28 @@ export async function openStream(
   { seed, ...options }: StreamOptions = {},
 ): Promise<ModelStream> {
   return new ModelStream(await openGenerator(checkpoint, options), seed)
+}
+
+/**
+ * Opens a model as several streams that are made at the same time, over the same weights:
+ *
+ *   const voices = await openVoices({ model, weights }, { seeds: [1, 2, 3, 4] })
+ *   await voices.prime(codes)
+ *   for await (const blocks of voices.generate({ samples: 16_000 })) mix(blocks)
+ *
+ * @throws UsageError when an option makes no sense
+ */
+export async function openVoices(
+  { model, weights }: Checkpoint,
+  { seeds, ...options }: OpenVoicesOptions,
+): Promise<ModelVoices> {
+  if (seeds.length === 0) {
+    throw new UsageError({ fact: '`seeds` is empty.', expected: 'a seed for every voice' })
+  }
+  if (!model.stepForm) throw noStepForm(model, 'a model with a step form', 'several voices')
+  const step = await stepOptions(model, options)
+  return new ModelVoices(
+    new StepVoices(model.stepForm, weights, { ...step, voices: seeds.length }),
+    seeds,
+  )
 }
