@@ -1,8 +1,13 @@
 import { Engine, type EngineOptions } from '../engine/index.js'
 import {
   type Continuation,
+  type Continuations,
+  type ContinueVoicesOptions,
   continueRecording,
+  continueVoices,
+  type GeneratorOptions,
   openGenerator,
+  openVoices,
   type Precision,
   type Sampling,
 } from '../generate/index.js'
@@ -32,14 +37,18 @@ export interface Wish extends MakerOptions {
 }
 
 /** Opens what makes the samples. */
-export async function openMaker(
-  { model, weights }: Trained,
+export async function openMaker(trained: Trained, options: MakerOptions): Promise<Generator> {
+  return openGenerator(trained, await generatorOptions(trained, options))
+}
+
+async function generatorOptions(
+  { model }: Trained,
   { context, precision = 'f32', cache = precision, engine = {} }: MakerOptions,
-): Promise<Generator> {
+): Promise<GeneratorOptions> {
   // where the engine makes the samples too, the work of one is too small to be shared
   const threads = model.stepForm ? engine.threads : engine.threads || 1
   const opened = await Engine.open({ ...engine, ...(threads !== undefined && { threads }) })
-  return openGenerator({ model, weights }, { context, precision, cache, engine: opened })
+  return { context, precision, cache, engine: opened }
 }
 
 /**
@@ -48,30 +57,50 @@ export async function openMaker(
  */
 export async function make(
   trained: Trained,
-  { context, precision, cache, engine, ...wish }: Wish,
+  wish: Wish,
   line: Progress,
 ): Promise<Continuation & { interrupted: boolean }> {
-  const { signal, release } = stopOnSignal(line, 'Stopping; once more to stop without a file.')
-  const generator = await openMaker(trained, {
-    context,
-    ...(precision && { precision }),
-    cache,
-    ...(engine && { engine }),
+  return interruptible(trained, wish, line, async (options) => {
+    const generator = await openMaker(trained, wish)
+    return continueRecording(generator, { ...options, seed: wish.seed }).finally(() =>
+      generator.dispose(),
+    )
   })
+}
+
+/** The same of several voices: the first by the seed of the wish, the next by the next. */
+export async function makeVoices(
+  trained: Trained,
+  count: number,
+  wish: Wish,
+  line: Progress,
+): Promise<Continuations & { interrupted: boolean }> {
+  const seeds = Array.from({ length: count }, (_, voice) => (wish.seed + voice) >>> 0)
+  return interruptible(trained, wish, line, async (options) => {
+    const voices = await openVoices(trained, { seeds, ...(await generatorOptions(trained, wish)) })
+    return continueVoices(voices, options).finally(() => voices.dispose())
+  })
+}
+
+async function interruptible<Made>(
+  { audio }: Trained,
+  { prompt, samples, sampling }: Wish,
+  line: Progress,
+  work: (options: ContinueVoicesOptions) => Promise<Made>,
+): Promise<Made & { interrupted: boolean }> {
+  const { signal, release } = stopOnSignal(line, 'Stopping; once more to stop without a file.')
   try {
-    const made = await continueRecording(generator, {
-      ...wish,
-      signal,
-      onPrime: (samples) =>
-        line.update(() => `prompt | ${formatCount(samples)}/${formatCount(wish.prompt.length)}`),
-      onSample: (samples, seconds) =>
-        line.update(() => describe(samples, wish.samples, seconds, trained.audio.sampleRate)),
+    const made = await work({
+      ...{ prompt, samples, sampling, signal },
+      onPrime: (done) =>
+        line.update(() => `prompt | ${formatCount(done)}/${formatCount(prompt.length)}`),
+      onSample: (done, seconds) =>
+        line.update(() => describe(done, samples, seconds, audio.sampleRate)),
     })
     return { ...made, interrupted: signal.aborted }
   } finally {
     line.end()
     release()
-    await generator.dispose()
   }
 }
 
@@ -85,11 +114,17 @@ function describe(samples: number, total: number, seconds: number, rate: number)
   ].join(' | ')
 }
 
-/** Figures of a continuation, for JSON. */
-export function figures({ codes, seconds, primeSeconds }: Continuation, sampleRate: number) {
-  const samplesPerSecond = codes.length === 0 ? 0 : codes.length / seconds
+/** Figures of continuations, for JSON: samples of one, speed of all together. */
+export function figures(
+  codes: readonly Uint8Array[],
+  { seconds, primeSeconds }: Pick<Continuation, 'seconds' | 'primeSeconds'>,
+  sampleRate: number,
+) {
+  const samples = codes[0]!.length
+  const samplesPerSecond = samples === 0 ? 0 : (samples * codes.length) / seconds
   return {
-    samples: codes.length,
+    voices: codes.length,
+    samples,
     samplesPerSecond,
     realTimeFactor: samplesPerSecond / sampleRate,
     seconds,

@@ -127,7 +127,7 @@ async function proceed(
   }
   const made = await make(trained, { prompt, ...wish }, line)
   if (made.codes.length === 0) return INTERRUPTED
-  const { seconds, realTimeFactor } = figures(made, audio.sampleRate)
+  const { seconds, realTimeFactor } = figures([made.codes], made, audio.sampleRate)
   const heard = prompt.subarray(-BEFORE * audio.sampleRate)
   writeAudio(paths.alone, made.codes, audio)
   const both = joined(heard, made.codes)

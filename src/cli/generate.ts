@@ -1,10 +1,11 @@
-import { basename } from 'node:path'
+import { basename, join, parse } from 'node:path'
 import { Command } from 'commander'
 import { z } from 'zod'
 import { openTrained } from './checkpoint.js'
-import { figures, make } from './continuation.js'
+import { figures, make, makeVoices } from './continuation.js'
 import {
   checkpointFlag,
+  count,
   engineFlags,
   parseFlags,
   samplingFlags,
@@ -23,6 +24,7 @@ const schema = z.object({
   promptSeconds: seconds('--prompt-seconds').optional(),
   seconds: seconds('--seconds', '--seconds S is missing: how much to make'),
   ...samplingFlags,
+  voices: count('--voices').default(1),
   out: z.string({ error: '--out FILE.wav is missing: the file to write' }).min(1),
   picture: z.string().min(1).optional(),
   continuationOnly: z.boolean().default(false),
@@ -41,6 +43,7 @@ export function generateCommand(): Command {
     .option('--prompt-seconds <s>', 'use only the beginning of the prompt')
     .option('--seconds <s>', 'how much to make')
   return withSampling(command)
+    .option('--voices <n>', 'make n at a time, of this seed and the next, in numbered files')
     .option('--out <file>', 'WAV file, 16 bit: the prompt, then what is new')
     .option('--continuation-only', 'leave the prompt out of the file')
     .option('--picture <file>', 'PNG of the waveform and the spectrogram')
@@ -60,22 +63,29 @@ async function generate(flags: Flags): Promise<number> {
   const context = flags.context ?? trained.context
   const prompt = await readPrompt(flags, audio)
   const line = progressLine()
-  checkOutput(out, line.note)
-  if (picture !== undefined) checkOutput(picture, line.note)
+  const outs = numbered(out, flags.voices)
+  const pictures = picture === undefined ? [] : numbered(picture, flags.voices)
+  for (const file of [...outs, ...pictures]) checkOutput(file, line.note)
   const engine = { backend, threads }
   const sampling = { temperature, ...(topK && { topK }), ...(topP && { topP }) }
   const samples = Math.max(1, Math.round(flags.seconds * audio.sampleRate))
   const wish = { prompt, samples, context, precision, cache, sampling, seed, engine }
-  const made = await make(trained, wish, line)
-  if (made.codes.length === 0) {
+  const made =
+    flags.voices > 1
+      ? await makeVoices(trained, flags.voices, wish, line)
+      : await make(trained, wish, line)
+  const voices = Array.isArray(made.codes) ? made.codes : [made.codes]
+  if (voices[0]!.length === 0) {
     line.note('Stopped before the first sample: nothing was written.')
     return INTERRUPTED
   }
   const before = flags.continuationOnly ? prompt.subarray(0, 0) : prompt
-  const heard = joined(before, made.codes)
-  writeAudio(out, heard, audio)
-  if (picture !== undefined) {
-    await writePicture(picture, heard, audio, { border: before.length, title: basename(out) })
+  for (const [i, codes] of voices.entries()) {
+    const heard = joined(before, codes)
+    writeAudio(outs[i]!, heard, audio)
+    const drawn = pictures[i]
+    if (drawn === undefined) continue
+    await writePicture(drawn, heard, audio, { border: before.length, title: basename(outs[i]!) })
   }
   const report = {
     model: model.family,
@@ -83,14 +93,22 @@ async function generate(flags: Flags): Promise<number> {
     context,
     precision,
     cache,
-    ...figures(made, audio.sampleRate),
+    ...figures(voices, made, audio.sampleRate),
     promptSamples: prompt.length,
-    ...{ temperature, topK: topK ?? null, topP: topP ?? null, seed, out, picture: picture ?? null },
+    ...{
+      temperature,
+      topK: topK ?? null,
+      topP: topP ?? null,
+      seed,
+      out,
+      picture: picture ?? null,
+      files: outs,
+    },
   }
   process.stdout.write(
     `${flags.json ? JSON.stringify(report) : describe(report, audio.sampleRate)}\n`,
   )
-  if (made.interrupted) line.note(`Stopped: ${out} holds what there is.`)
+  if (made.interrupted) line.note(`Stopped: ${outs.join(', ')} holds what there is.`)
   return made.interrupted ? INTERRUPTED : 0
 }
 
@@ -100,7 +118,17 @@ type Report = ReturnType<typeof figures> & {
   cache: string
   promptSamples: number
   seed: number
-  out: string
+  files: string[]
+}
+
+/** The names of as many files: x.wav, or x-1.wav, x-2.wav, ... */
+function numbered(file: string, voices: number): string[] {
+  if (voices === 1) return [file]
+  const { dir, name, ext } = parse(file)
+  const digits = String(voices).length
+  return Array.from({ length: voices }, (_, i) =>
+    join(dir, `${name}-${String(i + 1).padStart(digits, '0')}${ext}`),
+  )
 }
 
 function describe(report: Report, rate: number): string {
@@ -109,9 +137,12 @@ function describe(report: Report, rate: number): string {
   const { samples, promptSamples, samplesPerSecond, realTimeFactor, seconds } = report
   const time = (n: number) => `${(n / rate).toFixed(2)} s`
   const after = promptSamples > 0 ? `, after ${time(promptSamples)} of the prompt` : ''
+  const { voices, files } = report
+  const of = voices === 1 ? '' : `, of each of ${voices} voices`
+  const together = voices === 1 ? '' : ' together'
   return [
-    `${report.out}: ${time(samples)} of new audio${after}`,
-    `${samples} samples in ${seconds.toFixed(1)} s: ${formatCount(samplesPerSecond)} samples/s, ` +
+    `${files.join(', ')}: ${time(samples)} of new audio${after}`,
+    `${samples} samples in ${seconds.toFixed(1)} s${of}: ${formatCount(samplesPerSecond)} samples/s${together}, ` +
       `${realTimeFactor.toFixed(3)}x real time; context ${report.context}, ${numbers}, seed ${report.seed}`,
   ].join('\n')
 }

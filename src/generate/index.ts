@@ -1,4 +1,11 @@
-export { type Continuation, type ContinueOptions, continueRecording } from './continue.js'
+export {
+  type Continuation,
+  type Continuations,
+  type ContinueOptions,
+  type ContinueVoicesOptions,
+  continueRecording,
+  continueVoices,
+} from './continue.js'
 export type { GenerateOptions } from './draws.js'
 export { NoDistributionError } from './errors.js'
 export { type FetchOptions, fetchCheckpoint } from './fetch.js'

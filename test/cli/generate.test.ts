@@ -87,6 +87,30 @@ describe('longwave generate', () => {
     expect(codes).toHaveLength(560)
   })
 
+  it('makes several voices at a time, each as its seed alone would', async () => {
+    const paths = fixtures()
+    const alone = [
+      (await made(paths, '--seed', '7')).codes,
+      (await made(paths, '--seed', '8')).codes,
+    ]
+    const wish = ['--checkpoint', paths.checkpoint, '--prompt', paths.prompt, '--seconds', '0.02']
+    const picture = join(paths.dir, 'both.png')
+    const more = ['--out', paths.out, '--seed', '7', '--voices', '2', '--picture', picture]
+    const run = await generate(...wish, ...more, '--json')
+    const report = JSON.parse(run.stdout)
+    const files = ['new/out-1.wav', 'new/out-2.wav'].map((name) => join(paths.dir, name))
+    expect(report).toMatchObject({ voices: 2, samples: 160, files })
+    expect(report.samplesPerSecond).toBeCloseTo(320 / report.seconds, 6)
+    for (const [i, file] of files.entries()) {
+      const { channels } = await decodeAudio(new Uint8Array(readFileSync(file)))
+      expect(quantizer('mu-law').encode(channels[0]!)).toEqual(alone[i])
+      expect(existsSync(join(paths.dir, `both-${i + 1}.png`))).toBe(true)
+    }
+    const { stdout } = await generate(...wish, ...more)
+    expect(stdout).toContain('160 samples in')
+    expect(stdout).toContain('of each of 2 voices')
+  })
+
   it('draws a picture', async () => {
     const paths = fixtures()
     const picture = join(paths.dir, 'pictures/out.png')
@@ -137,6 +161,7 @@ describe('a bad wish', () => {
     [{ '--top-p': '1.5' }, 2, '--top-p takes'],
     [{ '--seed': '-1' }, 2, '--seed takes'],
     [{ '--precision': 'int4' }, 2, '--precision takes f32 or int8'],
+    [{ '--voices': '0' }, 2, '--voices takes'],
     [{ '--cache': 'f8' }, 2, '--cache takes f32, f16 or int8'],
     [{ '--cache': 'int8' }, 2, 'int8 needs to hear'],
     [{ '--precision': 'int8' }, 2, 'int8 needs to hear'],
