@@ -1,5 +1,5 @@
 /** What is done number by number; vectors need not be whole fours. */
-import { exp4, most4, sigmoid4, sum4, tanh4 } from './math'
+import { erf4, exp4, most4, sigmoid4, sum4, tanh4 } from './math'
 
 /** Four numbers from memory of which `rest` exist. */
 @inline
@@ -28,6 +28,27 @@ export function gate(x: usize, n: u32, y: usize): void {
     const t = tanh4(loadSome(x + at, n - i))
     const s = sigmoid4(loadSome(x + other + at, n - i))
     storeSome(y + at, f32x4.mul(t, s), n - i)
+  }
+}
+
+/** y = first half of x times the sigmoid of the second, n numbers each. */
+export function glu(x: usize, n: u32, y: usize): void {
+  const other = <usize>n << 2
+  for (let i: u32 = 0; i < n; i += 4) {
+    const at = <usize>i << 2
+    const s = sigmoid4(loadSome(x + other + at, n - i))
+    storeSome(y + at, f32x4.mul(loadSome(x + at, n - i), s), n - i)
+  }
+}
+
+/** y = x (1 + erf(x / sqrt 2)) / 2 */
+export function gelu(x: usize, n: u32, y: usize): void {
+  for (let i: u32 = 0; i < n; i += 4) {
+    const at = <usize>i << 2
+    const v = loadSome(x + at, n - i)
+    const half = f32x4.mul(v, f32x4.splat(0.5))
+    const e = erf4(f32x4.mul(v, f32x4.splat(0.70710678)))
+    storeSome(y + at, f32x4.add(half, f32x4.mul(half, e)), n - i)
   }
 }
 

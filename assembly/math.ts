@@ -100,6 +100,22 @@ export function tanh4(x: v128): v128 {
   return v128.bitselect(near, far, f32x4.lt(f32x4.abs(x), f32x4.splat(0.625)))
 }
 
+/** The error function to 2e-7 (Abramowitz and Stegun 1964, 7.1.26). */
+@inline
+export function erf4(x: v128): v128 {
+  const one = f32x4.splat(1)
+  const size = f32x4.abs(x)
+  const t = f32x4.div(one, f32x4.add(one, f32x4.mul(size, f32x4.splat(0.3275911))))
+  let p = f32x4.splat(1.061405429)
+  p = horner(t, p, -1.453152027)
+  p = horner(t, p, 1.421413741)
+  p = horner(t, p, -0.284496736)
+  p = horner(t, p, 0.254829592)
+  const tail = f32x4.mul(f32x4.mul(p, t), exp4(f32x4.neg(f32x4.mul(x, x))))
+  const sign = v128.and(x, i32x4.splat(0x80000000))
+  return v128.or(f32x4.sub(one, tail), sign)
+}
+
 /** Sum of the four. */
 @inline
 export function sum4(x: v128): f32 {

@@ -5,12 +5,13 @@ import { attendF32 } from './attention-f32'
 import { attendInt8 } from './attention-int8'
 import { rememberF32, rememberInt8 } from './cache'
 import { curves } from './curves'
-import { add, gate, normalise, relu } from './elementwise'
+import { add, gate, gelu, glu, normalise, relu } from './elementwise'
 import { matvecF32 } from './matvec-f32'
 import { matvecInt8, matvecInt8Sparse } from './matvec-int8'
 import { matvecF32Voices } from './matvec-voices'
 import { quantiseDense, quantiseSparse } from './quantise'
 import { advance, gather, gatherSparse } from './ring'
+import { oscillate } from './state-space'
 
 /** Operand `i` as a count or a constant's address. */
 @inline
@@ -112,6 +113,26 @@ function instruction(opcode: u32, pc: usize, s: usize): usize {
     case Opcode.Gate:
       gate(s + n(pc, 0), n(pc, 1), s + n(pc, 2))
       pc += 12
+      break
+    case Opcode.Glu:
+      glu(s + n(pc, 0), n(pc, 1), s + n(pc, 2))
+      pc += 12
+      break
+    case Opcode.Gelu:
+      gelu(s + n(pc, 0), n(pc, 1), s + n(pc, 2))
+      pc += 12
+      break
+    case Opcode.Oscillate:
+      oscillate(
+        s + n(pc, 0),
+        s + n(pc, 1),
+        n(pc, 2),
+        n(pc, 3),
+        n(pc, 4),
+        n(pc, 5),
+        s + n(pc, 6),
+      )
+      pc += 28
       break
     case Opcode.Add:
       add(s + n(pc, 0), s + n(pc, 1), n(pc, 2), s + n(pc, 3))

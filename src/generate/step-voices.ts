@@ -86,7 +86,9 @@ export class StepVoices {
       })
       host.setRemembered(known)
     } else {
-      await this.#step(host, history, onProgress)
+      // caches bound what they remember by themselves
+      const from = absorb ? 0 : Math.max(0, history.length + 1 - context)
+      await this.#step(host, history.subarray(from), onProgress)
     }
     host.take(codes.at(-1) ?? SILENCE)
   }

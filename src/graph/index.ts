@@ -6,8 +6,10 @@ export { apply, type Op } from './op.js'
 export { conv1d } from './ops/conv.js'
 export {
   add,
+  cos,
   div,
   exp,
+  gelu,
   log,
   minimum,
   mul,
@@ -15,6 +17,7 @@ export {
   scale,
   shift,
   sigmoid,
+  sin,
   sqrt,
   sub,
   tanh,
@@ -22,6 +25,8 @@ export {
 export { oneHot, reverse, take } from './ops/gather.js'
 export { constant, input } from './ops/input.js'
 export { matmul, turn } from './ops/matmul.js'
+export { normalise } from './ops/normalise.js'
+export { recurrence } from './ops/recurrence.js'
 export { mean, sum, sumTo } from './ops/reduce.js'
 export { concat, dilate, expand, pad, reshape, slice, transpose } from './ops/shape.js'
 export { crossEntropy, logSoftmax, softmax } from './ops/softmax.js'

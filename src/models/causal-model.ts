@@ -8,6 +8,9 @@ import { describeCausal, planCausal } from './causal-plan.js'
 import { CausalScorer } from './causal-scorer.js'
 import type { Model, Stage, StepForm } from './model.js'
 
+/** Context of a network that never forgets: 17 minutes at 16 kHz, all of most pieces. */
+export const UNBOUNDED = 2 ** 24
+
 /** A network of causal layers as a model that learns, scores and generates. */
 export function causalModel<Config>(
   family: string,
@@ -15,7 +18,7 @@ export function causalModel<Config>(
   network: CausalNetwork,
   stepForm?: StepForm,
 ): Model<Config> {
-  const parameters = [...buildCausal(network, 1).p.declared.values()]
+  const parameters = [...buildCausal(network, network.period ?? 1).p.declared.values()]
   const whole = (stage: Stage): Stage => {
     if (stage.part === 'all') return stage
     throw new UsageError({
@@ -28,7 +31,7 @@ export function causalModel<Config>(
   return {
     family,
     config,
-    context: network.receptiveField,
+    context: Math.min(network.receptiveField, UNBOUNDED),
     parameters,
     size: parameters.reduce((total, { shape }) => total + sizeOf(shape), 0),
     initialise: (seed) => initialise(parameters, seed),

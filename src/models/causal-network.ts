@@ -20,10 +20,14 @@ import { Parameters } from '../nn/parameters.js'
 export interface CausalNetwork {
   /** Samples that a prediction sees, the newest among them; infinite where a state never forgets. */
   readonly receptiveField: number
+  /** Samples of its longest step: stretches are whole steps, and the first begins with one. 1 if not given. */
+  readonly period?: number
+  /** Samples of a stretch that are enough for full speed; 8000 if not given. */
+  readonly stretch?: number
   /** Shapes of what is remembered; zeros before the first sample. */
   readonly stateShapes: readonly Shape[]
   /**
-   * @param codes int32 [time]
+   * @param codes int32 [time], whole periods
    * @param states what is remembered before them
    * @returns logits of the sample after each code [time, levels], and what is remembered then
    */

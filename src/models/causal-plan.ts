@@ -9,14 +9,23 @@ import {
 import type { Stage } from './model.js'
 import { bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
 
-/** Samples of a stretch: enough for full speed. */
+/** Samples of a stretch: enough for full speed of most networks. */
 export const STRETCH = 8000
 
-/** `length` samples, or a few fewer, as `count` stretches of `time` samples. */
-export function stretches(length: number, bound = STRETCH): { count: number; time: number } {
-  const whole = Math.max(1, Math.floor(length))
-  const count = Math.ceil(whole / bound)
-  return { count, time: Math.floor(whole / count) }
+/** The longest stretch of a network: whole periods. */
+export function longestStretch({ stretch = STRETCH, period = 1 }: CausalNetwork): number {
+  return Math.max(1, Math.floor(stretch / period)) * period
+}
+
+/** `length` samples, or a few fewer, as `count` stretches of `time` samples, whole periods. */
+export function stretches(
+  length: number,
+  bound = STRETCH,
+  period = 1,
+): { count: number; time: number } {
+  const whole = Math.max(1, Math.floor(length / period))
+  const count = Math.ceil(whole / Math.max(1, Math.floor(bound / period)))
+  return { count, time: Math.floor(whole / count) * period }
 }
 
 export interface CausalPlan {
@@ -52,7 +61,8 @@ export function planCausal(
 ): CausalPlan {
   let least = Number.POSITIVE_INFINITY
   for (const share of SHARES) {
-    const { count, time } = stretches(context, STRETCH * share)
+    const bound = longestStretch(network) * share
+    const { count, time } = stretches(context, bound, network.period)
     const stretch = buildCausal(network, time)
     const backward = differentiateCausal(stretch)
     const forward = count > 1 ? peakBytes(Object.values(stretch.next)) : 0

@@ -1,7 +1,7 @@
 import { SILENCE } from '../audio/quantize.js'
 import type { Engine } from '../engine/index.js'
 import type { CausalNetwork } from './causal-network.js'
-import { STRETCH, stretches } from './causal-plan.js'
+import { longestStretch, stretches } from './causal-plan.js'
 import { CausalStream } from './causal-stream.js'
 import type { Arrays, Scorer } from './model.js'
 
@@ -13,11 +13,11 @@ import type { Arrays, Scorer } from './model.js'
  */
 export class CausalScorer implements Scorer {
   readonly #stream: CausalStream
-  readonly #receptiveField: number
+  readonly #network: CausalNetwork
 
   constructor(engine: Engine, network: CausalNetwork, parameters: Arrays) {
     this.#stream = new CausalStream(engine, network, parameters)
-    this.#receptiveField = network.receptiveField
+    this.#network = network
   }
 
   async score(
@@ -27,34 +27,40 @@ export class CausalScorer implements Scorer {
   ): Promise<Float32Array> {
     const samples = codes.length
     if (samples === 0) return new Float32Array(0)
-    const isBound = context < Math.min(this.#receptiveField, samples)
-    const half = stretches(context / 2)
-    const time = isBound ? half.time : Math.min(STRETCH, samples)
-    const hop = isBound ? half.time * half.count : time * Math.ceil(samples / time)
-    const before = context < 2 ? 0 : hop
+    const { receptiveField, period = 1 } = this.#network
+    const isBound = context < Math.min(receptiveField, samples)
+    const longest = longestStretch(this.#network)
+    const hop = isBound ? Math.max(1, Math.floor(context / 2)) : samples
+    const before = isBound && context > 1 ? hop : 0
+    const time = isBound
+      ? Math.ceil(stretches(hop, longest).time / period) * period
+      : Math.min(longest, Math.ceil(samples / period) * period)
 
-    const padded = Math.ceil(samples / time) * time
     // the first sample follows silence; silence fills the last stretch, where nobody looks
-    const inputs = new Int32Array(padded).fill(SILENCE)
+    const inputs = new Int32Array(samples + time).fill(SILENCE)
     inputs.set(codes.subarray(0, -1), 1)
-    const targets = new Int32Array(padded)
+    const targets = new Int32Array(samples + time)
     targets.set(codes)
-    const nats = new Float32Array(padded)
+    const nats = new Float32Array(samples)
+    const found = new Float32Array(time)
 
     for (let first = 0; first < samples; first += hop) {
       this.#stream.begin()
-      for (let at = Math.max(0, first - before); at < first; at += time) {
-        await this.#stream.run('nothing', inputs.subarray(at, at + time))
-      }
-      for (let at = first; at < Math.min(samples, first + hop); at += time) {
-        await this.#stream.run('nats', inputs.subarray(at, at + time), {
-          targets: targets.subarray(at, at + time),
-          into: { nats: nats.subarray(at, at + time) },
-        })
-        onProgress(Math.min(samples, at + time))
+      const end = Math.min(samples, first + hop)
+      for (let at = Math.max(0, first - before); at < end; at += time) {
+        const cut = inputs.subarray(at, at + time)
+        if (at + time <= first) {
+          await this.#stream.run('nothing', cut)
+          continue
+        }
+        const wanted = { targets: targets.subarray(at, at + time), into: { nats: found } }
+        await this.#stream.run('nats', cut, wanted)
+        const [from, to] = [Math.max(first, at), Math.min(end, at + time)]
+        nats.set(found.subarray(from - at, to - at), from)
+        onProgress(to)
       }
     }
-    return nats.slice(0, samples)
+    return nats
   }
 
   dispose(): Promise<void> {

@@ -40,13 +40,18 @@ export class CausalStream {
   }
 
   /**
-   * Takes the next codes.
+   * Takes the next codes: whole periods.
    * @param wish also what is in `into`: `nats` [codes] of given `targets`, or `logits` [codes, levels]
+   * @param isTrial what is remembered stays as it was
    */
   async run(
     wish: Wish,
     codes: Int32Array,
-    { targets, into = {} }: { targets?: Int32Array; into?: Arrays } = {},
+    {
+      targets,
+      into = {},
+      isTrial = false,
+    }: { targets?: Int32Array; into?: Arrays; isTrial?: boolean } = {},
   ): Promise<void> {
     const program = await this.#program(wish, codes.length)
     const feeds: Record<string, Values> = { ...this.#states, codes, ...(targets && { targets }) }
@@ -54,6 +59,7 @@ export class CausalStream {
       ([name, array]) => [name.replace('state.', 'next.'), array] as const,
     )
     await program.run(feeds, { ...into, ...Object.fromEntries(after) })
+    if (isTrial) return
     ;[this.#states, this.#spare] = [this.#spare, this.#states]
   }
 

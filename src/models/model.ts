@@ -108,7 +108,7 @@ export interface StepForm {
   readonly feeds: Readonly<Record<string, StepFeed>>
   /** Value of each code, [256]. */
   readonly values: Float32Array
-  /** Samples after which ring buffers remember nothing earlier; caches may. */
+  /** Samples after which nothing earlier is remembered but by caches; infinite where a state never forgets. */
   readonly memory: number
   /** @param context samples of history that a prediction sees */
   plan(parameters: Arrays, context: number): StepPlan

@@ -2,6 +2,7 @@ import { LongwaveError } from '../base/errors.js'
 import { flagshipPresets } from './flagship.js'
 import { flagship } from './flagship-model.js'
 import type { Model } from './model.js'
+import { sashimi, sashimiPresets } from './sashimi.js'
 import { wavenet, wavenetPresets } from './wavenet.js'
 
 /** A checkpoint or a command names a model that does not exist. Exit 2. */
@@ -10,7 +11,7 @@ export class UnknownModelError extends LongwaveError {
   override readonly exitCode = 2
 }
 
-const FAMILIES: Record<string, (config: never) => Model> = { flagship, wavenet }
+const FAMILIES: Record<string, (config: never) => Model> = { flagship, sashimi, wavenet }
 
 /** The model of a family under a configuration, as checkpoints name them. */
 export function openModel(family: string, config: unknown): Model {
@@ -40,4 +41,5 @@ const of = (family: string, configs: Readonly<Record<string, object>>) =>
 export const presets: Readonly<Record<string, Preset>> = Object.fromEntries([
   ...of('flagship', flagshipPresets),
   ...of('wavenet', wavenetPresets),
+  ...of('sashimi', sashimiPresets),
 ])

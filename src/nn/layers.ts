@@ -2,15 +2,12 @@ import {
   add,
   concat,
   conv1d,
-  div,
   matmul,
-  mean,
   mul,
+  normalise,
+  reshape,
   type Shape,
-  shift,
   slice,
-  sqrt,
-  sub,
   type Tensor,
 } from '../graph/index.js'
 import { he, type Initial, lecun, type Parameters } from './parameters.js'
@@ -78,14 +75,19 @@ export function linear(
   })
 }
 
-/** Zero mean and unit variance over the last axis, then a scale and an offset (Ba et al. 2016). */
-export function layerNorm(p: Parameters, name: string, x: Tensor): Tensor {
+/**
+ * Zero mean and unit variance over one axis, the last by default, then a scale and an offset (Ba et al.
+ * 2016).
+ */
+export function layerNorm(p: Parameters, name: string, x: Tensor, axis = -1): Tensor {
   return p.graph.scoped(name, () => {
-    const width = x.shape.at(-1)!
-    const centred = sub(x, mean(x, [-1]))
-    const variance = mean(mul(centred, centred), [-1])
-    const normal = div(centred, sqrt(shift(variance, 1e-5)))
-    const scaled = mul(normal, p.get(`${name}.scale`, [width], 1))
-    return add(scaled, p.get(`${name}.offset`, [width], 0))
+    const width = x.shape.at(axis)!
+    const along = x.shape.map(() => 1).with(axis, width)
+    const factor = reshape(p.get(`${name}.scale`, [width], 1), along)
+    const offset = reshape(p.get(`${name}.offset`, [width], 0), along)
+    return add(mul(normalise(x, axis, EPSILON), factor), offset)
   })
 }
+
+/** Added to variances. */
+export const EPSILON = 1e-5

@@ -47,6 +47,9 @@ export interface Weight {
  * - `push` x -> ring
  * - `normalise` x -> y: zero mean, unit variance [scale; offset]; `epsilon`
  * - `gate` x [2 n] -> y [n]: tanh(first half) sigmoid(second half)
+ * - `glu` x [2 n] -> y [n]: first half sigmoid(second half); `gelu` x -> y
+ * - `oscillate` u [n], state -> y [n], and the state is moved on: `modes` complex states of every
+ *   channel, s = a s + u, y = Re(sum of c s) + d u [modes: n, modes, 4: re a, im a, re c, im c; d: n]
  * - `add` a, b -> y; `copy` x -> y; `relu` x -> y
  * - `remember` x [groups width] -> cache
  * - `attend` q [groups heads, width], cache of keys, cache of values -> y [groups heads, width]
@@ -61,6 +64,9 @@ export type Kernel =
   | 'push'
   | 'normalise'
   | 'gate'
+  | 'glu'
+  | 'gelu'
+  | 'oscillate'
   | 'add'
   | 'copy'
   | 'relu'
@@ -105,6 +111,9 @@ export function macsPerStep(plan: StepPlan): number {
     const share = 1 / (every?.period ?? 1)
     if (kernel === 'affine' || kernel === 'convolve') {
       macs += plan.weights[weights[0]!]!.data.length * share
+    } else if (kernel === 'oscillate') {
+      // a times s, and the real part of c times s
+      macs += 6 * (plan.weights[weights[0]!]!.data.length / 4) * share
     } else if (kernel === 'attend') {
       // scores over the queries, sums over the results
       const numbers = sizes.get(inputs[0]!)! + sizes.get(outputs[0]!)!
@@ -143,6 +152,11 @@ export class PlanBuilder {
   weight(name: string, shape: readonly number[], data: Float32Array): string {
     this.#weights[name] = { shape, data }
     return name
+  }
+
+  /** What an `oscillate` keeps of `channels`, zeros at first: four modes side by side, real and imaginary. */
+  state(name: string, channels: number, modes: number): string {
+    return this.vector(name, channels * Math.ceil(modes / 4) * 8)
   }
 
   /** Keeps the newest `length` columns of `x`, the current one among them. */

@@ -56,6 +56,20 @@ export function wordsByInput(
   return y
 }
 
+/** [channels, modes, 4] to [channels, fours of modes, 4, 4 modes]; what is padded stays silent. */
+export function byFourModes(w: Float32Array, channels: number): Float32Array {
+  const modes = w.length / channels / 4
+  const fours = Math.ceil(modes / 4)
+  const y = new Float32Array(channels * fours * 16)
+  for (let c = 0; c < channels; c++) {
+    for (let m = 0; m < modes; m++) {
+      const four = (c * fours + Math.floor(m / 4)) * 16 + (m % 4)
+      for (let k = 0; k < 4; k++) y[four + 4 * k] = w[(c * modes + m) * 4 + k]!
+    }
+  }
+  return y
+}
+
 /** Padded by zeros to whole small blocks. */
 export function paddedTo(v: Float32Array, outputs: number): Float32Array {
   const y = new Float32Array(paddedOutputs(outputs))

@@ -1,6 +1,6 @@
 /** From a step plan to instructions and places in memory. */
 import type { CacheSpec, Every, Instruction, RingSpec, StepPlan } from '../nn/step-plan.js'
-import { byInput, paddedTo, wordsByInput } from './blocks.js'
+import { byFourModes, byInput, paddedTo, wordsByInput } from './blocks.js'
 import { PlanError } from './errors.js'
 import {
   aligned,
@@ -247,6 +247,15 @@ class Lowerer {
       case 'gate':
         words.add(Opcode.Gate, this.#at(a!), this.#place(y).size, this.#at(y))
         break
+      case 'glu':
+        words.add(Opcode.Glu, this.#at(a!), this.#place(y).size, this.#at(y))
+        break
+      case 'gelu':
+        words.add(Opcode.Gelu, this.#at(a!), this.#place(y).size, this.#at(y))
+        break
+      case 'oscillate':
+        this.#oscillate(instruction)
+        break
       case 'add':
         words.add(Opcode.Add, this.#at(a!), this.#at(b!), this.#place(y).size, this.#at(y))
         break
@@ -390,6 +399,24 @@ class Lowerer {
       ...[groups, numbers.heads!, width, padded],
       ...[this.#at(inputs[0]!), this.#constants.add(bias), scratch, this.#at(outputs[0]!)],
       ...[keys.scales, values.scales],
+    )
+  }
+
+  #oscillate({ inputs, outputs, weights }: Instruction): void {
+    const y = this.#place(outputs[0]!)
+    const modes = byFourModes(this.#weight(weights[0]!), y.size)
+    const state = this.#place(inputs[1]!)
+    if (modes.length !== 2 * state.size) {
+      throw new PlanError({
+        fact: `The state ${inputs[1]} does not fit its modes.`,
+        expected: `${modes.length / 2} numbers`,
+        got: `${state.size}`,
+      })
+    }
+    this.#words.add(
+      Opcode.Oscillate,
+      ...[this.#at(inputs[0]!), state.at, this.#constants.add(modes)],
+      ...[this.#constants.add(this.#weight(weights[1]!)), y.size, modes.length / y.size / 16, y.at],
     )
   }
 

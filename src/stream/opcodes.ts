@@ -58,6 +58,12 @@ export enum Opcode {
   /** as RememberF32 and AttendF32, rows of halves; the scratch of AttendF16 has room for a tile more */
   RememberF16 = 24,
   AttendF16 = 25,
+  /** s x [2 n], n, s y */
+  Glu = 26,
+  /** s x, n, s y */
+  Gelu = 27,
+  /** s u, s state, c modes [n, fours of modes, 4, 4], c d, n, n fours of modes, s y */
+  Oscillate = 28,
 }
 
 /** Flags of products: the result is added to what is there; the result is rectified. */

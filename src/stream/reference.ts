@@ -72,6 +72,46 @@ export function gate(x: Numbers): number[] {
   return Array.from({ length: n }, (_, i) => Math.tanh(x[i]!) / (1 + Math.exp(-x[n + i]!)))
 }
 
+/** The first half times the sigmoid of the second. */
+export function glu(x: Numbers): number[] {
+  const n = x.length / 2
+  return Array.from({ length: n }, (_, i) => x[i]! / (1 + Math.exp(-x[n + i]!)))
+}
+
+/** x Phi(x), Phi the normal distribution function, integrated by Simpson's rule. */
+export function gelu(x: Numbers): number[] {
+  const bell = (t: number) => Math.exp(-0.5 * t * t) / Math.sqrt(2 * Math.PI)
+  return Array.from(x, (value) => {
+    const end = Math.max(-9, Math.min(9, value))
+    const parts = 400
+    const h = end / parts
+    let sum = bell(0) + bell(end)
+    for (let k = 1; k < parts; k++) sum += (k % 2 ? 4 : 2) * bell(k * h)
+    return value * (0.5 + (sum * h) / 3)
+  })
+}
+
+/**
+ * One step of a diagonal state-space layer: s = a s + u, y = Re(sum of c s) + d u.
+ *
+ * @param modes [channels, modes, 4]: re a, im a, re c, im c
+ * @param state [channels, modes, 2]: changed
+ */
+export function oscillate(u: Numbers, state: number[], modes: Numbers, d: Numbers): number[] {
+  const count = state.length / u.length / 2
+  return Array.from(u, (push, channel) => {
+    let y = d[channel]! * push
+    for (let m = channel * count; m < (channel + 1) * count; m++) {
+      const [ar, ai] = [modes[4 * m]!, modes[4 * m + 1]!]
+      const [sr, si] = [state[2 * m]!, state[2 * m + 1]!]
+      state[2 * m] = ar * sr - ai * si + push
+      state[2 * m + 1] = ar * si + ai * sr
+      y += modes[4 * m + 2]! * state[2 * m]! - modes[4 * m + 3]! * state[2 * m + 1]!
+    }
+    return y
+  })
+}
+
 export interface Attention {
   groups: number
   /** Heads of each group. */

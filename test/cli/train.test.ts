@@ -268,6 +268,43 @@ describe('longwave train', () => {
     expect(existsSync(out)).toBe(true)
   })
 
+  it('trains a SaShiMi, whose poles learn slowly, to be scored, continued and played', async () => {
+    const wish = [
+      ...['--data', data, '--out', run, '--preset', 'sashimi-small'],
+      ...['--set', 'layers=1', '--set', 'channels=8', '--set', 'pool=[2,3]', '--set', 'modes=4'],
+      ...['--context', '500', '--targets', '20k', '--targets-per-step', '500', '--lr', '0.02'],
+      ...['--eval-every', '10k', '--eval-targets', '1000', '--threads', '1'],
+    ]
+    const first = await train(wish)
+    expect(first).toMatchObject({ code: 0, stderr: '' })
+    expect(first.stdout).toContain('model   sashimi')
+    // whole steps of the coarsest tier
+    expect(first.stdout).toContain('1 stretches of 498 samples')
+    const metrics = readMetrics(run)
+    expect(metrics.at(-1)!.heldOutBits).toBeLessThan(metrics[0]!.bits - 0.5)
+    const { model, recipe } = readRunFile(run)
+    expect(model).toMatchObject({ family: 'sashimi', config: { pool: [2, 3], modes: 4 } })
+    expect(recipe).toMatchObject({ rates: { 'poles.': 0.25 }, weightDecay: 0 })
+
+    const shipped = join(root, 'shipped')
+    const exported = await start(['export', '--checkpoint', run, '--out', shipped])
+    expect(exported).toMatchObject({ code: 0 })
+    const wav = join(shared, 'audio/test/110.wav')
+    const score = ['--checkpoint', shipped, '--audio', wav, '--context', '64,16000', '--json']
+    const scored = await start(['eval', ...score])
+    expect(scored).toMatchObject({ code: 0, stderr: '' })
+    const { results } = JSON.parse(scored.stdout)
+    expect(results[0]).toMatchObject({ model: 'sashimi', context: 64 })
+    expect(results[1].bitsPerSample).toBeLessThan(metrics[0]!.bits)
+    expect(results[1].bitsPerSample).not.toBe(results[0].bitsPerSample)
+    const out = join(root, 'more.wav')
+    const more = ['--checkpoint', shipped, '--prompt', wav, '--seconds', '0.05', '--out', out]
+    expect(await start(['generate', ...more, '--precision', 'int8'])).toMatchObject({ code: 0 })
+    expect(existsSync(out)).toBe(true)
+    const live = ['--checkpoint', shipped, '--prompt', wav, '--seconds', '0.05']
+    expect(await start(['play', ...live])).toMatchObject({ code: 0 })
+  })
+
   it('starts from the weights of another run', async () => {
     await train(begin(run))
     const next = join(root, 'next')

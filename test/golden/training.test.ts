@@ -10,6 +10,7 @@ import { Random } from '../../src/base/random.js'
 import { Graph, sizeOf } from '../../src/graph/index.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import type { Arrays, Model, Stage } from '../../src/models/model.js'
+import { sashimi, sashimiPresets } from '../../src/models/sashimi.js'
 import { wavenet, wavenetPresets } from '../../src/models/wavenet.js'
 import { ADAMW, adamW, corrections } from '../../src/nn/adamw.js'
 import { engine } from '../graph/gradcheck.js'
@@ -137,6 +138,18 @@ describe('ten losses in nats per target', () => {
       [
         5.611737, 4.939229, 4.780151, 4.78706, 4.720393, 4.721069, 4.674199, 4.547921, 4.579467,
         4.561938,
+      ],
+    ],
+    [
+      'sashimi',
+      sashimi({
+        ...sashimiPresets.sashimi,
+        ...{ layers: 1, channels: 5, pool: [2, 4], modes: 3 },
+      }),
+      { context: 240, part: 'all' },
+      [
+        5.544249, 5.523928, 5.504024, 5.471505, 5.407297, 5.364173, 5.302443, 5.251458, 5.190613,
+        5.134053,
       ],
     ],
   ]

@@ -3,16 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../../src/base/errors.js'
 import type { Values } from '../../src/engine/index.js'
-import {
-  type DType,
-  gradients,
-  input,
-  type Shape,
-  scale,
-  sizeOf,
-  sum,
-  type Tensor,
-} from '../../src/graph/index.js'
+import { type DType, gradients, input, type Shape } from '../../src/graph/index.js'
 import { buildCausal, type CausalNetwork } from '../../src/models/causal-network.js'
 import { STRETCH, stretches } from '../../src/models/causal-plan.js'
 import { presets } from '../../src/models/index.js'
@@ -26,9 +17,9 @@ import {
 } from '../../src/models/wavenet.js'
 import { Parameters } from '../../src/nn/parameters.js'
 import { engine, gradientError } from '../graph/gradcheck.js'
+import { natsOfAll, range, silence, undivided } from './causal.js'
 import {
   distance,
-  inputsOf,
   natsOf,
   normals,
   once,
@@ -68,14 +59,6 @@ function networkOf(config: WaveNetConfig): CausalNetwork {
 
 const randomParameters = (config: WaveNetConfig, seed: number): Arrays =>
   stir(wavenet(config).initialise(seed), seed)
-
-/** States before the first sample. */
-function silence(states: Readonly<Record<string, Tensor>>): Record<string, Float64Array> {
-  const entries = Object.entries(states)
-  return Object.fromEntries(entries.map(([k, t]) => [k, new Float64Array(sizeOf(t.shape))]))
-}
-
-const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
 
 describe('forward = step', () => {
   const types: [Exclude<DType, 'int32'>, number][] = [
@@ -185,34 +168,6 @@ describe('gradients', () => {
   })
 })
 
-/** Mean nats of the targets of whole segments and its gradients, by one graph in float64. */
-async function undivided(config: WaveNetConfig, weights: Arrays, segments: readonly Uint8Array[]) {
-  const time = segments[0]!.length - 1
-  const { p, nats, states } = buildCausal(networkOf(config), time, 'float64')
-  const names = [...p.tensors.keys()]
-  const mean = scale(sum(nats), 1 / (time * segments.length))
-  const found = gradients([mean], [...p.tensors.values()])
-  const program = await (await engine()).compile({
-    nats: sum(nats),
-    ...Object.fromEntries(names.map((name, i) => [`grad.${name}`, found[i]!])),
-  })
-  const total: Record<string, number[]> = {}
-  for (const codes of segments) {
-    const found = await program.run({
-      ...typed(weights, 'float64'),
-      ...silence(states),
-      codes: Int32Array.from(codes.subarray(0, -1)),
-      targets: Int32Array.from(codes.subarray(1)),
-    })
-    for (const [name, array] of Object.entries(found)) {
-      total[name] = Array.from(array, (value, i) => value + (total[name]?.[i] ?? 0))
-    }
-  }
-  await program.dispose()
-  const grads = names.map((name) => [name, total[`grad.${name}`]!] as const)
-  return { nats: total.nats![0]!, gradients: Object.fromEntries(grads) }
-}
-
 describe('the learner', () => {
   it.each([
     ['one stretch', 300, 300],
@@ -224,7 +179,7 @@ describe('the learner', () => {
     expect(learner.lead).toBe(0)
     const segments = [4, 5].map((seed) => randomCodes(length + 1, seed))
     const { nats, targets, gradients: found } = await learner.learn(parameters, segments, 0)
-    const expected = await undivided(TINY, parameters, segments)
+    const expected = await undivided(networkOf(TINY), parameters, segments)
     expect(targets).toBe(2 * length)
     expect(Math.abs(nats / expected.nats - 1)).toBeLessThan(1e-5)
     expect(Object.keys(found)).toEqual(Object.keys(parameters))
@@ -288,16 +243,6 @@ describe('stretches', () => {
   })
 })
 
-/** Nats of every code by one graph over all of them, in float64. */
-async function natsOfAll(weights: Arrays, codes: Uint8Array): Promise<Values> {
-  const { nats, states } = buildCausal(networkOf(TINY), codes.length, 'float64')
-  const program = await (await engine()).compile({ nats })
-  const feeds = { ...typed(weights, 'float64'), ...silence(states), codes: inputsOf(codes) }
-  const found = await program.run({ ...feeds, targets: Int32Array.from(codes) })
-  await program.dispose()
-  return found.nats!
-}
-
 describe('the scorer', () => {
   it.each([
     ['a piece', 100],
@@ -306,7 +251,7 @@ describe('the scorer', () => {
   ])('gives the nats of one graph: %s', async (_, samples) => {
     const weights = randomParameters(TINY, 8)
     const codes = randomCodes(samples, 8)
-    const expected = await natsOfAll(weights, codes)
+    const expected = await natsOfAll(networkOf(TINY), weights, codes)
     const scorer = await wavenet(TINY).scorer(await engine(), weights)
     const progress: number[] = []
     for (const context of [FIELD, 16_000]) {

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/random.js'
-import { byInput, paddedTo, toInt8, wordsByInput } from '../../src/stream/blocks.js'
+import { byFourModes, byInput, paddedTo, toInt8, wordsByInput } from '../../src/stream/blocks.js'
 import { fromHalf, LARGEST_HALF, toHalf } from '../../src/stream/half.js'
 import { hasRelaxedSimd } from '../../src/stream/kernels.js'
 import { ATTENTION_TILE } from '../../src/stream/opcodes.js'
@@ -187,6 +187,58 @@ describe.each(files)('%s', (file) => {
           expect(apart).toBeLessThanOrEqual(5e-7 * Math.abs(expected[i]!) + 1e-37)
         }
       }),
+    )
+  })
+
+  it('glu and gelu, from the smallest to the largest numbers', () => {
+    fc.assert(
+      fc.property(size(), seed, fc.integer({ min: -20, max: 6 }), (n, seed, power) => {
+        arena.clear()
+        const x = normals(2 * n, seed, 1, 2 ** power)
+        const y = arena.write(new Float32Array(n + 1).fill(77))
+        const most = Math.max(...x.map(Math.abs))
+        const agree = (expected: number[]) => {
+          const found = arena.floats(y, n + 1)
+          for (const [i, value] of expected.entries()) {
+            expect(Math.abs(found[i]! - value)).toBeLessThanOrEqual(3e-7 * most)
+          }
+          expect(found[n]).toBe(77) // nothing is written behind the end
+        }
+        kernels.glu!(arena.write(x), n, y)
+        agree(reference.glu(x))
+        const half = x.subarray(0, n)
+        kernels.gelu!(arena.write(half), n, y)
+        agree(reference.gelu(half))
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('oscillate, step after step', () => {
+    const few = fc.integer({ min: 1, max: 9 })
+    fc.assert(
+      fc.property(size(20), few, seed, (channels, modes, seed) => {
+        arena.clear()
+        const poles = normals(channels * modes * 4, seed, 1)
+        for (let m = 0; m < channels * modes; m++) {
+          // inside of the unit circle, as poles are
+          const size = Math.hypot(poles[4 * m]!, poles[4 * m + 1]!) + 0.01
+          for (const k of [0, 1]) poles[4 * m + k]! /= size
+        }
+        const fours = Math.ceil(modes / 4)
+        const state = arena.zeros(channels * fours * 32)
+        const packed = arena.write(byFourModes(poles, channels))
+        const d = normals(channels, seed, 2)
+        const [dAt, y] = [arena.write(d), arena.place(4 * channels)]
+        const kept = Array<number>(channels * modes * 2).fill(0)
+        for (let t = 0; t < 20; t++) {
+          const u = normals(channels, seed, 10 + t)
+          kernels.oscillate!(arena.write(u), state, packed, dAt, channels, fours, y)
+          const expected = reference.oscillate(u, kept, poles, d)
+          expectClose(arena.floats(y, channels), expected, 2e-5)
+        }
+      }),
+      { numRuns: 30 },
     )
   })
 

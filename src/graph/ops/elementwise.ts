@@ -1,3 +1,4 @@
+import type { Lowering } from '../onnx.js'
 import { apply, misfit, type Op } from '../op.js'
 import { type Shape, showShape, type Tensor } from '../tensor.js'
 import { sumTo } from './reduce.js'
@@ -77,6 +78,68 @@ export const tanh = unary('tanh', 'Tanh', (dy, _, y) => sub(dy, mul(dy, mul(y, y
 
 /** y = 1 / (1 + e^-x): dx = dy y (1 - y) */
 export const sigmoid = unary('sigmoid', 'Sigmoid', (dy, _, y) => mul(dy, sub(y, mul(y, y))))
+
+/** y = sin x */
+export const sin = unary('sin', 'Sin', (dy, x) => mul(dy, cos(x)))
+
+/** y = cos x */
+export const cos = unary('cos', 'Cos', (dy, x) => scale(mul(dy, sin(x)), -1))
+
+/** The error function; ONNX Runtime has it in float32 alone. */
+function lowerErf(to: Lowering, x: string, { dtype, shape }: Tensor): string {
+  if (dtype === 'float32') return to.emit('Erf', [x])
+  // erf x = 2/pi int_0^inf e^-u^2 sin(2 x u) / u du by the trapezoidal rule, steps of h: exact to
+  // float64 for |x| <= 6, beyond which it is 1
+  const [h, terms] = [0.2, 32]
+  const orders = Array.from({ length: terms }, (_, i) => i + 1)
+  const bounded = to.emit('Clip', [x, to.scalar(-6, dtype), to.scalar(6, dtype)])
+  const column = to.emit('Unsqueeze', [bounded, to.ints([shape.length])])
+  const angles = to.constant(
+    Float64Array.from(orders, (n) => 2 * n * h),
+    [terms],
+  )
+  const weights = to.constant(
+    Float64Array.from(orders, (n) => (2 / Math.PI / n) * Math.exp(-((n * h) ** 2))),
+    [terms, 1],
+  )
+  const waves = to.emit('MatMul', [to.emit('Sin', [to.emit('Mul', [column, angles])]), weights])
+  const line = to.emit('Mul', [bounded, to.scalar((2 * h) / Math.PI, dtype)])
+  return to.emit('Add', [line, to.emit('Squeeze', [waves, to.ints([shape.length])])])
+}
+
+const geluOp: Op<undefined> = {
+  name: 'gelu',
+  shape: ([x]) => x!.shape,
+  lower(to, [x], node) {
+    const { dtype } = node
+    if (dtype === 'float32') return to.emit('Gelu', [x!])
+    const erf = lowerErf(to, to.emit('Mul', [x!, to.scalar(Math.SQRT1_2, dtype)]), node)
+    const half = to.emit('Mul', [x!, to.scalar(0.5, dtype)])
+    return to.emit('Add', [half, to.emit('Mul', [half, erf])])
+  },
+  vjp: (dy, node) => [apply(geluGradientOp, [dy, node.inputs[0]!], undefined)],
+}
+
+/** dx = dy (Phi(x) + x phi(x)) in one chain, whose results nobody else needs. */
+const geluGradientOp: Op<undefined> = {
+  name: 'geluGradient',
+  shape: ([dy]) => dy!.shape,
+  lower(to, [dy, x], node) {
+    const number = (value: number) => to.scalar(value, node.dtype)
+    // 2 dx / dy = 1 + erf z + z e^(ln(2 / sqrt pi) - z^2) with z = x / sqrt 2
+    const z = to.emit('Mul', [x!, number(Math.SQRT1_2)])
+    const power = to.emit('Sub', [number(Math.log(2 / Math.sqrt(Math.PI))), to.emit('Mul', [z, z])])
+    const bell = to.emit('Mul', [z, to.emit('Exp', [power])])
+    const slope = to.emit('Add', [lowerErf(to, z, node), bell])
+    const half = to.emit('Mul', [dy!, number(0.5)])
+    return to.emit('Add', [half, to.emit('Mul', [half, slope])])
+  },
+}
+
+/** y = x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016, exact form). */
+export function gelu(x: Tensor): Tensor {
+  return apply(geluOp, [x], undefined)
+}
 
 const nonzeroOp: Op<undefined> = {
   name: 'nonzero',
