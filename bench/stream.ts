@@ -21,6 +21,7 @@ import {
   StreamRuntime,
 } from 'longwave/stream'
 import { machine, table } from './machine.js'
+import { measureVoices, renderVoices, type VoicesRow } from './voices.js'
 
 const { values: options } = parseArgs({
   options: {
@@ -208,7 +209,7 @@ async function measure(): Promise<Row[]> {
   return rows
 }
 
-function render(rows: readonly Row[], about: object): string {
+function render(rows: readonly Row[], voices: readonly VoicesRow[], about: object): string {
   const head = ['Node', 'model', 'context', 'numbers', 'MMAC (visited)', 'us/sample (best)']
   const rest = ['samples/s', 'real-time factor', 'of the ceiling', 'state MB']
   const cells = rows.map((row) => [
@@ -233,6 +234,7 @@ only the best says something.
 
 ${table([...head, ...rest], cells)}
 
+${renderVoices(voices)}
 \`npm run bench:stream\`, last run on:
 
 \`\`\`json
@@ -243,11 +245,17 @@ ${JSON.stringify(about, null, 2)}
 
 const rows = await measure()
 const about = { ...(await machine()), relaxedSimd: hasRelaxedSimd() }
-const before: Row[] = existsSync(`${OUT}.json`)
-  ? JSON.parse(readFileSync(`${OUT}.json`, 'utf8')).rows
-  : []
-const all = [...before.filter(({ node }) => node !== process.version), ...rows]
+const voices = await measureVoices(seconds)
+const before: { rows: Row[]; voices?: VoicesRow[] } = existsSync(`${OUT}.json`)
+  ? JSON.parse(readFileSync(`${OUT}.json`, 'utf8'))
+  : { rows: [] }
+const others = ({ node }: { node: string }) => node !== process.version
+const all = [...before.rows.filter(others), ...rows]
+const allVoices = [...(before.voices ?? []).filter(others), ...voices]
 mkdirSync('docs/results', { recursive: true })
-writeFileSync(`${OUT}.json`, `${JSON.stringify({ machine: about, rows: all }, null, 2)}\n`)
-writeFileSync(`${OUT}.md`, render(all, about))
+writeFileSync(
+  `${OUT}.json`,
+  `${JSON.stringify({ machine: about, rows: all, voices: allVoices }, null, 2)}\n`,
+)
+writeFileSync(`${OUT}.md`, render(all, allVoices, about))
 say(`${OUT}.md`)
