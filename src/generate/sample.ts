@@ -1,4 +1,5 @@
 import { UsageError } from '../base/errors.js'
+import { expDown } from '../base/exp.js'
 import type { Random } from '../base/random.js'
 import { NoDistributionError } from './errors.js'
 
@@ -17,7 +18,7 @@ export interface Sampling {
  * likeliest codes are dropped; of those that are left, the likeliest are kept until their share of
  * what is left reaches `topP` (the one that reaches it stays in); one uniform number picks among the
  * kept in proportion to their probabilities, laid out by rising code. Of equally likely codes the
- * lower is taken for the likelier.
+ * lower is taken for the likelier; what is e^-40 times as likely as the likeliest never comes.
  *
  * Every call draws exactly one uniform number, also where there is nothing to choose, so that
  * sample n of a recording always meets number n of the seed.
@@ -33,13 +34,25 @@ export function sampleCode(logits: Float32Array, sampling: Sampling, random: Ran
   const best = likeliest(logits)
   if (temperature === 0 || topK === 1) return best
 
+  const levels = logits.length
+  reserve(levels)
   const top = logits[best]!
-  const weights = new Float64Array(logits.length)
-  for (let code = 0; code < logits.length; code++) {
-    weights[code] = Math.exp((logits[code]! - top) / temperature)
+  const all = weights
+  for (let code = 0; code < levels; code++) {
+    all[code] = expDown((logits[code]! - top) / temperature)
   }
-  if (topK < logits.length || topP < 1) keepLikeliest(logits, weights, topK, topP)
-  return pick(weights, chosen)
+  if (topK < levels || topP < 1) keepLikeliest(logits, topK, topP)
+  return pick(levels, chosen)
+}
+
+// what a draw works with, between calls of no meaning
+let weights = new Float64Array(256)
+let heap = new Int32Array(256)
+
+function reserve(levels: number): void {
+  if (weights.length >= levels) return
+  weights = new Float64Array(levels)
+  heap = new Int32Array(levels)
 }
 
 /** @throws UsageError that names the option */
@@ -76,27 +89,70 @@ function notNumbers(logit: number, code: number): NoDistributionError {
 }
 
 /** Sets to 0 the weights that top-k and top-p drop. */
-function keepLikeliest(
-  logits: Float32Array,
-  weights: Float64Array,
-  topK: number,
-  topP: number,
-): void {
-  const order = Array.from(weights.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b)
-  let kept = Math.min(topK, order.length)
+function keepLikeliest(logits: Float32Array, topK: number, topP: number): void {
+  const levels = logits.length
+  const most = Math.min(topK, levels)
+  for (let code = 0; code < levels; code++) heap[code] = code
+  for (let i = (levels >> 1) - 1; i >= 0; i--) sink(logits, i, levels)
+  // behind the heap, from the end on, the likeliest in their order
+  let size = levels
+  while (most < levels && levels - size < most) take(logits, --size)
+  let kept = most
   if (topP < 1) {
-    const enough = topP * order.slice(0, kept).reduce((sum, code) => sum + weights[code]!, 0)
+    // with both, what top-k leaves is the whole of which top-p is a share
+    const whole = most < levels ? sumOf(size, levels) : sumOf(0, levels)
+    const enough = topP * whole
     kept = 0
-    for (let sum = 0; sum < enough; kept++) sum += weights[order[kept]!]!
+    for (let sum = 0; sum < enough && kept < most; kept++) {
+      if (levels - size === kept) take(logits, --size)
+      sum += weights[heap[levels - 1 - kept]!]!
+    }
   }
-  for (const code of order.slice(kept)) weights[code] = 0
+  for (let i = 0; i < levels - kept; i++) weights[heap[i]!] = 0
 }
 
-function pick(weights: Float64Array, chosen: number): number {
-  let left = chosen * weights.reduce((sum, weight) => sum + weight, 0)
+/** The sum of weights of codes in the heap's order. */
+function sumOf(from: number, to: number): number {
+  let sum = 0
+  for (let i = from; i < to; i++) sum += weights[heap[i]!]!
+  return sum
+}
+
+/** Moves the likeliest of a heap of one more than `size` behind its end. */
+function take(logits: Float32Array, size: number): void {
+  const likeliest = heap[0]!
+  heap[0] = heap[size]!
+  heap[size] = likeliest
+  sink(logits, 0, size)
+}
+
+/** Lets a code sink until those below it are less likely. */
+function sink(logits: Float32Array, at: number, size: number): void {
+  const code = heap[at]!
+  const logit = logits[code]!
+  let i = at
+  for (let child = 2 * i + 1; child < size; child = 2 * i + 1) {
+    let next = heap[child]!
+    if (child + 1 < size && isLikelier(logits, heap[child + 1]!, next)) next = heap[++child]!
+    if (logits[next]! < logit || (logits[next] === logit && next > code)) break
+    heap[i] = next
+    i = child
+  }
+  heap[i] = code
+}
+
+function isLikelier(logits: Float32Array, a: number, b: number): boolean {
+  return logits[a]! > logits[b]! || (logits[a] === logits[b] && a < b)
+}
+
+function pick(levels: number, chosen: number): number {
+  const all = weights
+  let sum = 0
+  for (let code = 0; code < levels; code++) sum += all[code]!
+  let left = chosen * sum
   let last = 0
-  for (let code = 0; code < weights.length; code++) {
-    const weight = weights[code]!
+  for (let code = 0; code < levels; code++) {
+    const weight = all[code]!
     if (weight === 0) continue
     last = code
     if (left < weight) break

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../../src/base/errors.js'
+import { NOTHING } from '../../src/base/exp.js'
 import { Random } from '../../src/base/random.js'
 import { NoDistributionError, type Sampling, sampleCode } from '../../src/generate/index.js'
 
@@ -105,6 +106,57 @@ describe('a drawn code', () => {
       sampleCode(FOUR, sampling, random)
       expect(random.state.drawn).toBe(2) // two uint32 make one uniform number
     }
+  })
+})
+
+/** The rules as they are written, with a sort and all probabilities. */
+function plainly(logits: Float32Array, sampling: Sampling, chosen: number): number {
+  const { temperature, topK = logits.length, topP = 1 } = sampling
+  const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b)
+  if (temperature === 0) return order[0]!
+  const weight = (code: number) => {
+    const x = (logits[code]! - logits[order[0]!]!) / temperature
+    return x >= NOTHING ? Math.exp(x) : 0
+  }
+  const sum = (codes: readonly number[]) => codes.reduce((all, code) => all + weight(code), 0)
+  let kept = order.slice(0, topK)
+  if (topP < 1) {
+    const enough = topP * sum(kept)
+    kept = kept.slice(0, 1 + kept.findIndex((_, i) => sum(kept.slice(0, i + 1)) >= enough))
+  }
+  kept.sort((a, b) => a - b)
+  let left = chosen * sum(kept)
+  for (const code of kept) {
+    left -= weight(code)
+    if (left < 0) return code
+  }
+  return kept.at(-1)!
+}
+
+describe('a drawn code of any distribution', () => {
+  it('is the one that the rules give', () => {
+    // few values, so that there are equals
+    const logit = fc.oneof(
+      fc.integer({ min: -3, max: 3 }),
+      fc.float({ min: -30, max: 3, noNaN: true }),
+    )
+    const sampling = fc.record(
+      {
+        temperature: fc.constantFrom(0, 0.3, 0.9, 1, 1.7),
+        topK: fc.integer({ min: 1, max: 300 }),
+        topP: fc.constantFrom(0.05, 0.33, 0.8, 0.97, 1),
+      },
+      { requiredKeys: ['temperature'] },
+    )
+    const levels = fc.array(logit, { minLength: 1, maxLength: 300 })
+    const chosen = fc.double({ min: 0, max: 0.999999, noNaN: true })
+    fc.assert(
+      fc.property(levels, sampling, chosen, (numbers, wish, u) => {
+        const logits = Float32Array.from(numbers)
+        expect(sampleCode(logits, wish, next(u))).toBe(plainly(logits, wish, u))
+      }),
+      { numRuns: 2000, seed: 1 },
+    )
   })
 })
 
