@@ -8,7 +8,15 @@
  * Numbers are little-endian. The state, zeros at first, follows the constants in memory.
  */
 import { messageOf } from '../base/errors.js'
-import { PackedModelError } from './errors.js'
+import { checkHeader, type PackedHeader, refuse } from './header.js'
+
+export {
+  CACHE_BYTES,
+  type CachePlace,
+  type CacheType,
+  type PackedHeader,
+  type Place,
+} from './header.js'
 
 const MAGIC = 'LONGWAVE'
 const VERSION = 1
@@ -19,48 +27,6 @@ export const CONSTANTS = 0x10000
 /** What 32-bit addresses reach, less a page so that an end is an address too. */
 export const MOST_MEMORY = 0x1_0000_0000 - 0x10000
 const ALIGNMENT = 64
-
-/** Where a vector lies in the state. */
-export interface Place {
-  at: number
-  size: number
-  type: 'f32' | 'i32'
-}
-
-/** What numbers of a cache are kept in. */
-export type CacheType = 'f32' | 'f16' | 'int8'
-
-/** Bytes of a number of a cache. */
-export const CACHE_BYTES: Readonly<Record<CacheType, number>> = { f32: 4, f16: 2, int8: 1 }
-
-/** Where a cache lies in the state (see assembly/cache.ts); bytes of its rows and phases. */
-export interface CachePlace {
-  at: number
-  type: CacheType
-  phases: number
-  window: number
-  groups: number
-  width: number
-  padded: number
-  rowBytes: number
-  phaseBytes: number
-  /** Address of what int8 numbers are divided by, [groups, padded]. */
-  factors: number
-}
-
-export interface PackedHeader {
-  precision: 'f32' | 'int8'
-  cache: CacheType
-  /** Address of the first instruction. */
-  program: number
-  /** Address of the state, and its bytes. */
-  state: number
-  stateBytes: number
-  inputs: string[]
-  output: string
-  vectors: Record<string, Place>
-  caches: Record<string, CachePlace>
-}
 
 export interface PackedModel {
   header: PackedHeader
@@ -116,41 +82,13 @@ export function decodePacked(bytes: Uint8Array): PackedModel {
 }
 
 function parseHeader(bytes: Uint8Array, constantBytes: number): PackedHeader {
-  let header: PackedHeader
+  let json: unknown
   try {
-    header = JSON.parse(asciiOf(bytes))
+    json = JSON.parse(asciiOf(bytes))
   } catch (error) {
     refuse('has an unreadable header', 'JSON', messageOf(error))
   }
-  const { program, state, stateBytes } = header
-  const within = (at: unknown, from: number, to: number) =>
-    Number.isInteger(at) && (at as number) >= from && (at as number) <= to
-  const end = CONSTANTS + constantBytes
-  if (!within(program, CONSTANTS, end - 4)) {
-    refuse('has its program outside', `an address below ${end}`, String(program))
-  }
-  if (!within(state, end, MOST_MEMORY) || !within(stateBytes, 0, MOST_MEMORY - state)) {
-    refuse('needs more memory than there is', `at most ${MOST_MEMORY} bytes`, `${stateBytes}`)
-  }
-  const places = header.vectors ?? {}
-  for (const name of [...(header.inputs ?? []), header.output]) {
-    if (!Object.hasOwn(places, name)) refuse('names a vector it does not place', 'a vector', name)
-  }
-  for (const [name, { at, size }] of Object.entries(places)) {
-    if (!within(size, 0, stateBytes / 4) || !within(at, 0, stateBytes - 4 * size)) {
-      refuse(`places ${name} outside of its state`, `an address below ${stateBytes}`, `${at}`)
-    }
-  }
-  for (const [name, cache] of Object.entries(header.caches ?? {})) {
-    const { at, phases, phaseBytes, factors } = cache
-    if (!within(at, 0, stateBytes) || !within(phases * phaseBytes, 0, stateBytes - at)) {
-      refuse(`places ${name} outside of its state`, `an address below ${stateBytes}`, `${at}`)
-    }
-    if (cache.type === 'int8' && !within(factors, CONSTANTS, end)) {
-      refuse(`has the scales of ${name} outside`, `an address below ${end}`, `${factors}`)
-    }
-  }
-  return header
+  return checkHeader(json, { from: CONSTANTS, end: CONSTANTS + constantBytes, most: MOST_MEMORY })
 }
 
 /** Without TextDecoder, which an AudioWorklet has not. */
@@ -161,15 +99,6 @@ function asciiOf(bytes: Uint8Array): string {
     text += String.fromCharCode(byte)
   }
   return text
-}
-
-function refuse(what: string, expected: string, got: string): never {
-  throw new PackedModelError({
-    fact: `The packed model ${what}.`,
-    expected,
-    got,
-    hint: 'pack the checkpoint again',
-  })
 }
 
 export function aligned(bytes: number, to = ALIGNMENT): number {

@@ -3,6 +3,7 @@
  * imports but the format, so that it runs in a Worker and an AudioWorklet too.
  */
 import { LongwaveError } from '../base/errors.js'
+import { PackedModelError } from './errors.js'
 import { type CachePlace, CONSTANTS, decodePacked, type PackedHeader } from './format.js'
 import { toHalf } from './half.js'
 import { CACHE_HEADER } from './opcodes.js'
@@ -109,8 +110,13 @@ export class StreamRuntime {
 
   /** Takes the sample that was written to the inputs. Returns the output; the next step reuses it. */
   step(voice = 0): Float32Array {
-    const unknown = this.#exports.run(this.header.program, this.#stateOf(voice))
-    if (unknown !== 0) throw notKnown(unknown)
+    const state = this.#stateOf(voice)
+    try {
+      const unknown = this.#exports.run(this.header.program, state)
+      if (unknown !== 0) throw notKnown(unknown)
+    } catch (thrown) {
+      throw readable(thrown)
+    }
     return this.#outputs[voice]!
   }
 
@@ -124,8 +130,12 @@ export class StreamRuntime {
     for (let i = 0; i < voices.length; i++) {
       this.#words[this.#list / 4 + i] = this.#stateOf(voices[i]!)
     }
-    const unknown = this.#exports.runVoices(this.header.program, this.#list, voices.length)
-    if (unknown !== 0) throw notKnown(unknown)
+    try {
+      const unknown = this.#exports.runVoices(this.header.program, this.#list, voices.length)
+      if (unknown !== 0) throw notKnown(unknown)
+    } catch (thrown) {
+      throw readable(thrown)
+    }
   }
 
   /**
@@ -217,12 +227,25 @@ export class StreamRuntime {
   }
 }
 
-function notKnown(opcode: number): LongwaveError {
-  return new LongwaveError({
+function notKnown(opcode: number): PackedModelError {
+  return new PackedModelError({
     fact: 'The packed model has an instruction that these kernels do not know.',
     got: `opcode ${opcode}`,
     hint: 'the kernels and the packed model come from different versions',
   })
+}
+
+/** WebAssembly stops an instruction that would leave its memory. */
+function readable(thrown: unknown): unknown {
+  if (!(thrown instanceof WebAssembly.RuntimeError)) return thrown
+  return new PackedModelError(
+    {
+      fact: 'The packed model has an instruction that reaches outside of its memory.',
+      got: thrown.message,
+      hint: 'pack the checkpoint again',
+    },
+    { cause: thrown },
+  )
 }
 
 /** Where float32 has no digits behind the point. */

@@ -70,21 +70,135 @@ describe('a damaged packed model', () => {
 
   it.each([
     ['memory that is not there', /more memory/, { stateBytes: 2 ** 33 }],
+    ['a size that overflows 32 bits', /more memory/, { stateBytes: 2 ** 32 + 64 }],
     ['a state that is no number', /more memory/, { stateBytes: 'many' }],
     ['a state inside its weights', /more memory/, { state: 0x10000 }],
+    ['a state that begins anywhere', /begins or ends anywhere/, { stateBytes: 2 ** 20 + 4 }],
     ['a program outside', /program outside/, { program: 2 ** 31 }],
+    ['a program between words', /program outside/, { program: 0x10002 }],
     ['an output that is not placed', /does not place/, { output: 'nothing' }],
-    [
-      'a vector behind the end',
-      /outside of its state/,
-      { vectors: { logits: { at: 2 ** 30, size: 4 } } },
-    ],
+    ['an output by a name that all objects have', /does not place/, { output: 'toString' }],
+    ['no vectors', /places no vectors/, { vectors: null }],
+    ['no caches', /places no caches/, { caches: [] }],
+    ['no inputs', /no inputs/, { inputs: 'x' }],
+    ['another precision', /unknown kind/, { precision: 'f8' }],
   ] as const)('is refused under a true checksum: %s', (_, fact, changes) => {
-    const bytes = withHeader((header) => {
-      if ('vectors' in changes) Object.assign(header.vectors as object, changes.vectors)
-      else Object.assign(header, changes)
+    expect(refusal(withHeader((header) => Object.assign(header, changes))).fact).toMatch(fact)
+  })
+
+  it.each([
+    ['behind the end', /outside of its state/, { at: 2 ** 30 }],
+    ['before the state', /outside of its state/, { at: -4 }],
+    ['between words', /outside of its state/, { at: 2 }],
+    ['larger than the state', /outside of its state/, { size: 2 ** 30 }],
+    ['of a kind that there is not', /unknown kind/, { type: 'f64' }],
+  ])('is refused under a true checksum: a vector %s', (_, fact, change) => {
+    const bytes = withHeader(({ vectors }) => {
+      Object.assign((vectors as Record<string, object>).logits!, change)
     })
     expect(refusal(bytes).fact).toMatch(fact)
+  })
+
+  it.each([
+    ['behind the end', /outside of its state/, { at: 2 ** 30 }],
+    ['of more phases than there are', /outside of its state/, { phases: 1e6 }],
+    ['of signs that cancel', /phases of/, { phases: -1, phaseBytes: -64 }],
+    ['of products that overflow', /phases of/, { phases: 2 ** 20, phaseBytes: 2 ** 40 }],
+    ['of no window', /phases of/, { window: 0 }],
+    ['of a window larger than its phases', /phases of/, { window: 1000 }],
+    ['of parts wider than their places', /without a size/, { width: 1000 }],
+    ['of rows of another size', /another size/, { rowBytes: 8 }],
+    ['of a kind that there is not', /unknown kind/, { type: 'f8' }],
+    ['of scales outside', /scales of/, { type: 'int8', factors: 2 ** 31 }],
+  ])('is refused under a true checksum: a cache %s', (_, fact, change) => {
+    const bytes = withHeader(({ caches }) => {
+      const cache = Object.values(caches as Record<string, Record<string, number>>)[0]!
+      Object.assign(cache, change)
+      if ('factors' in change) cache.rowBytes! /= 4
+    })
+    expect(refusal(bytes).fact).toMatch(fact)
+  })
+
+  it('is refused or works within its memory, whatever its header says under a true checksum', () => {
+    const random = new Random(3)
+    const odd = [
+      null,
+      0,
+      -1,
+      1,
+      3,
+      64,
+      2 ** 16,
+      2 ** 31,
+      2 ** 32,
+      2 ** 53,
+      0.5,
+      '',
+      'x',
+      [],
+      {},
+      true,
+    ]
+    const module = kernels()
+    let [refused, opened] = [0, 0]
+    for (let i = 0; i < 1000; i++) {
+      const bytes = withHeader((header) => {
+        // one place, anywhere in the tree
+        let at: Record<string, unknown> = header
+        for (;;) {
+          const names = Object.keys(at)
+          const name = names[random.below(names.length)]!
+          const inner = at[name]
+          const isTree = typeof inner === 'object' && inner !== null
+          if (isTree && random.uniform() < 0.8) {
+            at = inner as Record<string, unknown>
+            continue
+          }
+          const value = odd[random.below(odd.length)]
+          if (random.uniform() < 0.1) delete at[name]
+          else if (typeof inner === 'number' && random.uniform() < 0.5) at[name] = inner * 2 + 1
+          else at[name] = value
+          return
+        }
+      })
+      try {
+        const runtime = new StreamRuntime(module, bytes)
+        for (const name of Object.keys(runtime.header.vectors)) runtime.vector(name).fill(0)
+        for (const [name, { groups, width }] of Object.entries(runtime.header.caches)) {
+          runtime.remember(name, 0, 0, new Float32Array(groups * width))
+        }
+        runtime.setRemembered(1)
+        runtime.step()
+        runtime.restore(runtime.snapshot())
+        opened++
+      } catch (error) {
+        if (!(error instanceof PackedModelError)) throw error
+        expect(error.failure.fact).toMatch(/^The packed model /)
+        refused++
+      }
+    }
+    expect(refused).toBeGreaterThan(500)
+    expect(opened).toBeGreaterThan(10)
+  })
+
+  it('is stopped where its program would leave its memory, or is none', () => {
+    const random = new Random(4)
+    const module = kernels()
+    let stopped = 0
+    for (let i = 0; i < 300; i++) {
+      const { header, constants } = decodePacked(packed)
+      const changed = constants.slice()
+      const words = new DataView(changed.buffer, header.program - 0x10000)
+      // an address far outside, or an opcode that there is not
+      words.setUint32(4 * random.below(200), 0xf0000000 + random.below(0xffffff), true)
+      try {
+        new StreamRuntime(module, encodePacked({ header, constants: changed })).step()
+      } catch (error) {
+        expect(error).toBeInstanceOf(PackedModelError)
+        stopped++
+      }
+    }
+    expect(stopped).toBeGreaterThan(100)
   })
 })
 
