@@ -12,6 +12,8 @@ export interface ModelFlags {
   layers?: number | undefined
   heads?: number | undefined
   headWidth?: number | undefined
+  /** Tokens that a token sees in each layer. */
+  window?: number | undefined
   /** Channels of the local path; 0 for none. */
   local?: number | undefined
   /** Curves around the forecast of linear prediction; 0 for no forecast. */
@@ -68,7 +70,7 @@ export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model
 export const DEFAULT_PRESET = 'stream'
 
 /** Flags that are entries of the flagship's configuration. */
-const ENTRIES = ['chunk', 'layers', 'heads', 'headWidth'] as const
+const ENTRIES = ['chunk', 'layers', 'heads', 'headWidth', 'window'] as const
 
 /** @throws UsageError that names the flags that only the flagship has */
 function refuseFlagship(flags: ModelFlags, preset: string, config: Json): void {

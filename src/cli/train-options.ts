@@ -85,6 +85,7 @@ const flags = z.object({
   layers: count('--layers').optional(),
   heads: count('--heads').optional(),
   headWidth: count('--head-width').optional(),
+  window: count('--window').optional(),
   local: count('--local', 0).optional(),
   forecast: count('--forecast', 0).optional(),
   context: count('--context').optional(),

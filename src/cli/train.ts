@@ -57,6 +57,7 @@ export function trainCommand(version: string): Command {
     .option('--layers <n>', 'flagship: layers of the Transformer')
     .option('--heads <n>', 'flagship: attention heads')
     .option('--head-width <n>', 'flagship: width of a head')
+    .option('--window <tokens>', 'flagship: tokens that a token sees in each layer (default: all)')
     .option('--local <channels>', 'flagship: width of the local path, 0 for none')
     .option('--forecast <curves>', 'flagship: curves around a linear forecast, 0 for none')
     .option('--set <key=value>', 'model: any entry of its configuration; repeatable', several)

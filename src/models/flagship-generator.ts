@@ -13,7 +13,7 @@ import {
   stateInputs,
   windowTransformer,
 } from './flagship.js'
-import { tokensOf } from './flagship-layout.js'
+import { tokensOf, windowOf } from './flagship-layout.js'
 import { densePass } from './flagship-pass.js'
 import { forecastInput, zeros } from './flagship-programs.js'
 import { FORECAST_WIDTH, Forecaster } from './forecast.js'
@@ -97,8 +97,10 @@ export class DenseGenerator implements Generator {
   readonly #parameters: Arrays
   readonly #values: Float32Array
   readonly #step: Program
-  /** Tokens a prediction sees. */
+  /** Tokens of a prompt that are taken in. */
   readonly #tokens: number
+  /** Tokens that a layer keeps beside the newest. */
+  readonly #kept: number
   #states: Arrays
   #next: Arrays
   /** Per layer [chunk phases, tokens - 1, width], the newest token last. */
@@ -118,10 +120,9 @@ export class DenseGenerator implements Generator {
     values: Float32Array,
     context: number,
   ): Promise<DenseGenerator> {
-    const tokens = tokensOf(config, context)
-    const { states, outputs } = buildStep(config, tokens)
+    const { states, outputs } = buildStep(config, windowOf(config, context))
     const step = await engine.compile(outputs, {}, parameters)
-    return new DenseGenerator(engine, config, parameters, values, step, tokens, zeros(states))
+    return new DenseGenerator(engine, config, parameters, values, step, context, zeros(states))
   }
 
   private constructor(
@@ -130,7 +131,7 @@ export class DenseGenerator implements Generator {
     parameters: Arrays,
     values: Float32Array,
     step: Program,
-    tokens: number,
+    context: number,
     states: Arrays,
   ) {
     const { chunk, levels, width } = config
@@ -140,17 +141,18 @@ export class DenseGenerator implements Generator {
     this.#values = values
     this.#forecaster = new Forecaster(values)
     this.#step = step
-    this.#tokens = tokens
+    this.#tokens = tokensOf(config, context)
+    this.#kept = windowOf(config, context) - 1
     this.#states = states
     this.#next = Object.fromEntries(
       Object.entries(states).map(([name, a]) => [name, new Float32Array(a.length)]),
     )
     this.#caches = Array.from(
       { length: cachesOf(config) },
-      () => new Float32Array(chunk * (tokens - 1) * width),
+      () => new Float32Array(chunk * this.#kept * width),
     )
     this.#counts = new Int32Array(chunk)
-    this.#mask = new Float32Array(tokens)
+    this.#mask = new Float32Array(this.#kept + 1)
     this.#logits = new Float32Array(levels)
   }
 
@@ -164,7 +166,7 @@ export class DenseGenerator implements Generator {
     this.#phase = 0
 
     this.#forecaster = new Forecaster(this.#values)
-    const kept = this.#tokens - 1
+    const kept = this.#kept
     for (let q = 0; q < chunk; q++) {
       const count = Math.min(history.length, this.#tokens * chunk)
       this.#counts[q] = Math.min(kept, Math.floor((count - 1 - q) / chunk) + 1)
@@ -191,7 +193,7 @@ export class DenseGenerator implements Generator {
   #keep(name: string, phase: number, rows: Float32Array): void {
     const { width } = this.#config
     const seen = this.#counts[phase]! * width
-    const end = (phase + 1) * (this.#tokens - 1) * width
+    const end = (phase + 1) * this.#kept * width
     this.#caches[Number(name.slice('cache.'.length))]!.set(
       rows.subarray(rows.length - seen),
       end - seen,
@@ -200,7 +202,7 @@ export class DenseGenerator implements Generator {
 
   async push(code: number): Promise<void> {
     const { width, chunk } = this.#config
-    const kept = this.#tokens - 1
+    const kept = this.#kept
     const q = this.#phase
     const mine = this.#caches.map((c) => c.subarray(q * kept * width, (q + 1) * kept * width))
     this.#mask.fill(MASKED, 0, kept - this.#counts[q]!).fill(0, kept - this.#counts[q]!)

@@ -16,6 +16,11 @@ export function tokensOf({ chunk }: FlagshipConfig, context: number): number {
   return Math.max(1, Math.floor(context / chunk))
 }
 
+/** Tokens that a layer remembers of a context, the newest among them. */
+export function windowOf(config: FlagshipConfig, context: number): number {
+  return Math.min(tokensOf(config, context), config.window ?? Number.POSITIVE_INFINITY)
+}
+
 /** How a segment of `tokens` chunks is cut: stretches of `time` samples, blocks of `phases`. */
 export interface Cut {
   chunk: number

@@ -21,6 +21,12 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
       hint: 'use the preset stream, or leave out --local and --forecast',
     })
   }
+  if (config.form === 'paper' && config.window) {
+    throw new UsageError({
+      fact: 'In the paper form every token sees every other: it has no sliding window.',
+      hint: 'use the preset stream, or leave out --window',
+    })
+  }
   const { taps, reach, dilation } = encoderGeometry(config)
   if (taps < 1) {
     const { kernel, strides } = config

@@ -9,7 +9,7 @@ import { distanceBucket } from '../nn/attention.js'
 import { CURVE_NUMBERS, CURVE_WIDTHS } from '../nn/logistics.js'
 import { PlanBuilder, type StepPlan } from '../nn/step-plan.js'
 import { encoderGeometry, type FlagshipConfig, type LocalConfig } from './flagship.js'
-import { tokensOf } from './flagship-layout.js'
+import { windowOf } from './flagship-layout.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from './forecast.js'
 import type { Arrays } from './model.js'
 import { convolution, gatedStack, type PlanParts, pointwise, transposed } from './plan-parts.js'
@@ -17,7 +17,7 @@ import { convolution, gatedStack, type PlanParts, pointwise, transposed } from '
 /** What the functions below write to and read from. */
 interface Making extends PlanParts {
   readonly config: FlagshipConfig
-  /** Tokens a prediction sees. */
+  /** Tokens that a layer sees. */
   readonly window: number
 }
 
@@ -41,7 +41,7 @@ export function flagshipPlan(
     })
   }
   const { hidden, levels, width, local } = config
-  const window = tokensOf(config, context)
+  const window = windowOf(config, context)
   const making = { b: new PlanBuilder(), p: parameters, config, window }
   const { b } = making
   const x = b.input('x', 1)

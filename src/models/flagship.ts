@@ -50,6 +50,8 @@ export interface FlagshipConfig {
   chunk: number
   /** Tokens of the longest history, N in the paper: context = chunk * tokens samples. */
   tokens: number
+  /** Tokens that a token sees in each layer, itself among them; all of the segment where null. */
+  window?: number | null
   kernel: number
   filters: number[]
   /** Strides in the paper; dilations grow by their running product in the dense form. */
@@ -75,6 +77,7 @@ const PAPER: FlagshipConfig = {
   form: 'paper',
   chunk: 2000,
   tokens: 64, // 8 s at 16 kHz; the larger run of the paper has 256
+  window: null,
   kernel: 7,
   filters: [256, 256, 128, 128, 32],
   strides: [2, 3, 2, 3, 2],
@@ -262,7 +265,7 @@ const featuresOf = (forecast: Tensor) => slice(forecast, 1, FORECAST_FEATURES, F
 
 /** What the tokens look at; by default at themselves and every token before them. */
 export interface Look {
-  /** Tokens that a token sees in each layer, itself among them. */
+  /** Tokens that a token sees in each layer, itself among them; the configuration may allow fewer. */
   window?: number | undefined
   /** Per layer, what it saw of earlier tokens, [phases, past, width]. */
   caches?: readonly Tensor[] | undefined
@@ -293,7 +296,8 @@ export function contextTransformer(
     inputs.push(a)
     const past = caches ? concat([caches[i]!, a], 1) : a // [phases, past + tokens, width]
     const keys = past.shape[1]!
-    const reach = { queries, keys, window: window ?? keys, heads: config.heads }
+    const mine = Math.min(window ?? keys, config.window ?? keys)
+    const reach = { queries, keys, window: mine, heads: config.heads }
     const spans = causalSpans(p, name, reach, mask)
     h = add(h, attention(p, `${name}.attention`, a, past, spans, config))
     h = add(h, feedForward(p, `${name}.ff`, layerNorm(p, `${name}.norm2`, h), config))

@@ -142,22 +142,22 @@ export class StreamRuntime {
    * Writes what a cache remembers of tokens of a phase, as if the stream had come by them.
    *
    * @param first counted from the first token that the phase has come by
-   * @param rows [tokens, groups width], of as many tokens as the window holds at most
+   * @param rows [tokens, groups width]; only those that the window holds are kept, the newest
    */
   remember(cache: string, phase: number, first: number, rows: Float32Array, voice = 0): void {
     const place = this.#cache(cache)
     const { at, phases, window, groups, width, padded, rowBytes, phaseBytes } = place
     const tokens = rows.length / (groups * width)
-    if (!(phase >= 0 && phase < phases && Number.isInteger(tokens) && tokens <= window)) {
+    if (!(phase >= 0 && phase < phases && Number.isInteger(tokens))) {
       throw new LongwaveError({
         fact: `The rows for ${cache} do not fit.`,
-        expected: `one of ${phases} phases, up to ${window} rows of ${groups * width}`,
+        expected: `one of ${phases} phases, rows of ${groups * width}`,
         got: `phase ${phase}, ${rows.length} numbers`,
       })
     }
     const start = this.#stateOf(voice) + at + CACHE_HEADER + phase * phaseBytes
     const [bytes, halves, floats] = [this.#bytes, this.#halves, this.#floats]
-    for (let part = 0; part < tokens * groups; part++) {
+    for (let part = Math.max(0, tokens - window) * groups; part < tokens * groups; part++) {
       const from = part * width
       const slot = (first + Math.floor(part / groups)) % window
       const to = start + slot * rowBytes

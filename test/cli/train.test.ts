@@ -571,6 +571,9 @@ describe('modelOf', () => {
     expect(configOf({ forecast: 3 }).forecast).toEqual({ curves: 3 })
     expect(configOf({ forecast: 3, set: ['forecast.curves=4'] }).forecast).toEqual({ curves: 4 })
     expect(configOf({ forecast: 0 }).forecast).toBeNull()
+    expect(configOf({ window: 16 }).window).toBe(16)
+    expect(configOf({}).window).toBeNull()
+    expect(() => configOf({ preset: 'paper', window: 16 })).toThrow('no sliding window')
     expect(configOf({}).forecast).toBeNull()
     expect(configOf({ set: ['filters=[8,8,8,8,8]'] }).filters).toEqual([8, 8, 8, 8, 8])
   })
@@ -579,7 +582,7 @@ describe('modelOf', () => {
     const flags = { preset: 'wavenet', set: ['stacks=2', 'channels=8'] }
     expect(configOf(flags)).toMatchObject({ stacks: 2, channels: 8, layers: 10, audio })
     expect(configOf(flags)).not.toHaveProperty('tokens')
-    for (const flag of ['chunk', 'layers', 'heads', 'headWidth', 'local', 'forecast']) {
+    for (const flag of ['chunk', 'layers', 'heads', 'headWidth', 'window', 'local', 'forecast']) {
       expect(() => configOf({ preset: 'wavenet', [flag]: 1 })).toThrow('no option --')
     }
     expect(() => configOf({ preset: 'wavenet', set: ['chunk=8'] })).toThrow('no option chunk')

@@ -16,6 +16,7 @@ import {
   randomParameters,
   STREAM,
   tonalCodes,
+  WINDOW,
 } from '../laws/tiny.js'
 
 /** Narrow heads keep keys and values instead of one row. */
@@ -26,6 +27,7 @@ const FORMS: [string, FlagshipConfig][] = [
   ['stream + local', LOCAL],
   ['narrow heads', NARROW],
   ['stream + local + forecast', FORECAST],
+  ['stream + local, a window', WINDOW],
 ]
 
 const open = (config: FlagshipConfig, seed = 1) => ({

@@ -125,6 +125,7 @@ describe('the learner, which cuts time into stretches and phases into blocks', (
   it.each([
     ['stream', LARGE, 'all'],
     ['stream + local', LARGE_LOCAL, 'all'],
+    ['stream + local, a window', { ...LARGE_LOCAL, window: 3 }, 'all'],
     ['stream + local, its local part alone', LARGE_LOCAL, 'local'],
     ['stream + local + forecast', LARGE_FORECAST, 'all'],
     ['stream + local + forecast, without the context', LARGE_FORECAST, 'local'],

@@ -59,6 +59,9 @@ export const LOCAL: FlagshipConfig = {
 /** The same with a forecast, around which the head shapes two curves. */
 export const FORECAST: FlagshipConfig = { ...LOCAL, forecast: { curves: 2 } }
 
+/** A token sees itself and one before it in each layer, three of a segment through both. */
+export const WINDOW: FlagshipConfig = { ...LOCAL, window: 2 }
+
 export const PAPER: FlagshipConfig = { ...STREAM, form: 'paper' }
 
 /** The forms in which every sample is a target. */
@@ -66,6 +69,7 @@ export const FORMS: [string, FlagshipConfig][] = [
   ['stream', STREAM],
   ['stream + local', LOCAL],
   ['stream + local + forecast', FORECAST],
+  ['stream + local, a window', WINDOW],
 ]
 
 /** Value of every code. */

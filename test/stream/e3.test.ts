@@ -26,6 +26,7 @@ const MIDDLE: FlagshipConfig = {
 const FORMS: [string, FlagshipConfig][] = [
   ['stream', { ...STREAM, forecast: null }],
   ['stream + local', { ...LOCAL, forecast: null }],
+  ['stream + local, a window', { ...LOCAL, forecast: null, window: 3 }],
   ['stream + local + forecast', { ...LOCAL, forecast: { curves: 2 } }],
   ['wider, absorbed heads', MIDDLE],
   ['wider, narrow heads', { ...MIDDLE, headWidth: 5 }],
