@@ -1,6 +1,6 @@
 import type { QuantizerName } from '../audio/index.js'
 import { UsageError } from '../base/errors.js'
-import { localPath, type Model, openModel, presets } from '../models/index.js'
+import { localPath, type Model, openModel, presets, recallPath } from '../models/index.js'
 import { parseNumber } from './numbers.js'
 import { flagOf } from './train-options.js'
 
@@ -18,6 +18,8 @@ export interface ModelFlags {
   local?: number | undefined
   /** Curves around the forecast of linear prediction; 0 for no forecast. */
   forecast?: number | undefined
+  /** Width of recall; 0 for none. */
+  recall?: number | undefined
   /** `key=value` of entries of the configuration, of any family. */
   set?: readonly string[] | undefined
 }
@@ -36,7 +38,7 @@ interface Audio {
  * @param audio what the codes of its data stand for
  */
 export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model {
-  const { preset = DEFAULT_PRESET, set = [], local, forecast } = flags
+  const { preset = DEFAULT_PRESET, set = [], local, forecast, recall } = flags
   const base = presets[preset]
   if (!Object.hasOwn(presets, preset) || !base) {
     throw new UsageError({
@@ -53,6 +55,7 @@ export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model
   }
   if (local !== undefined) config.local = local === 0 ? null : localPath(local)
   if (forecast !== undefined) config.forecast = forecast === 0 ? null : { curves: forecast }
+  if (recall !== undefined) config.recall = recall === 0 ? null : recallPath(recall)
   if (typeof config.chunk === 'number' && 'tokens' in config) {
     config.tokens = Math.ceil(context / config.chunk)
   }
@@ -74,7 +77,9 @@ const ENTRIES = ['chunk', 'layers', 'heads', 'headWidth', 'window'] as const
 
 /** @throws UsageError that names the flags that only the flagship has */
 function refuseFlagship(flags: ModelFlags, preset: string, config: Json): void {
-  const keys = ([...ENTRIES, 'local', 'forecast'] as const).filter((k) => flags[k] !== undefined)
+  const keys = ([...ENTRIES, 'local', 'forecast', 'recall'] as const).filter(
+    (k) => flags[k] !== undefined,
+  )
   if (keys.length === 0) return
   const own = Object.keys(presets).filter((name) => presets[name]!.family === 'flagship')
   throw new UsageError({

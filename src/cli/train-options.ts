@@ -88,6 +88,7 @@ const flags = z.object({
   window: count('--window').optional(),
   local: count('--local', 0).optional(),
   forecast: count('--forecast', 0).optional(),
+  recall: count('--recall', 0).optional(),
   context: count('--context').optional(),
   targets: count('--targets').optional(),
   curriculum: curriculum.optional(),

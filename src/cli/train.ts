@@ -60,6 +60,7 @@ export function trainCommand(version: string): Command {
     .option('--window <tokens>', 'flagship: tokens that a token sees in each layer (default: all)')
     .option('--local <channels>', 'flagship: width of the local path, 0 for none')
     .option('--forecast <curves>', 'flagship: curves around a linear forecast, 0 for none')
+    .option('--recall <width>', 'flagship: width of what it recalls of places alike, 0 for none')
     .option('--set <key=value>', 'model: any entry of its configuration; repeatable', several)
     .action(async (given) => {
       process.exitCode = await train(parseTrainFlags(given), version)

@@ -13,9 +13,10 @@ import {
   stateInputs,
   windowTransformer,
 } from './flagship.js'
-import { tokensOf, windowOf } from './flagship-layout.js'
+import { recallWindow, tokensOf, windowOf } from './flagship-layout.js'
 import { densePass } from './flagship-pass.js'
 import { forecastInput, zeros } from './flagship-programs.js'
+import { PARTS, recall, recallRows, recallStates } from './flagship-recall.js'
 import { FORECAST_WIDTH, Forecaster } from './forecast.js'
 import type { Arrays, Generator } from './model.js'
 
@@ -24,7 +25,8 @@ const MASKED = -1e9
 type Named = Record<string, Tensor>
 
 /** The graph of one sample: the newest sample in, logits of the next one out. */
-function buildStep(config: FlagshipConfig, keys: number) {
+function buildStep(config: FlagshipConfig, context: number) {
+  const keys = windowOf(config, context)
   const graph = new Graph()
   const p = new Parameters(graph)
   const x = input(graph, 'x', [1, 1, 1])
@@ -52,7 +54,7 @@ function buildStep(config: FlagshipConfig, keys: number) {
     s = found.s
   }
 
-  const caches = Array.from({ length: cachesOf(config) }, (_, i) =>
+  const caches = Array.from({ length: layersOf(config) }, (_, i) =>
     input(graph, `cache.${i}`, [1, keys - 1, config.width]),
   )
   // 0 for tokens that are there, very negative for those before the beginning
@@ -67,13 +69,57 @@ function buildStep(config: FlagshipConfig, keys: number) {
     for (const [i, layerInput] of found.inputs.entries()) next[`new.${i}`] = layerInput
     h = reshape(found.h, [1, config.width])
   }
-  const logits = head(p, config, { h, s, forecast })
+  let r: Tensor | undefined
+  const window = recallWindow(tokensOf(config, context))
+  if (config.recall) {
+    const mine = { ...config, recall: config.recall }
+    const recallInputs = stateInputs(p, 'state.recall', recallStates(mine))
+    const found = recallRows(p, mine, x, recallInputs)
+    remember('recall', recallInputs, found.states)
+    const row = reshape(found.r, [1, 1, PARTS * config.recall.width])
+    if (window > 0) {
+      next['new.recall'] = row
+      const past = input(graph, 'cache.recall', [1, window - 1, row.shape[2]!])
+      const there = input(graph, 'mask.recall', [1, window])
+      const look = { queries: 1, window, mask: there }
+      const rows = window > 1 ? concat([past, row], 1) : row
+      const recalled = recall(p, mine, rows, look)
+      r = reshape(recalled, [1, recalled.shape[2]!])
+    }
+  }
+  const logits = head(p, config, { h, s, r, forecast })
   return { states, outputs: { ...next, logits } }
 }
 
-/** Per layer, what it saw of a token; in the paper's form, where slots change, the latent alone. */
-function cachesOf(config: FlagshipConfig): number {
+/** Layers that remember tokens; in the paper's form, where slots change, the latent alone is kept. */
+function layersOf(config: FlagshipConfig): number {
   return config.form === 'paper' ? 1 : config.layers
+}
+
+/** What is kept of the tokens of a phase. */
+interface Cache {
+  /** Of the inputs and outputs of the step: `cache.NAME`, `new.NAME` and `mask` are its own. */
+  name: string
+  mask: string
+  width: number
+  /** Tokens beside the newest. */
+  kept: number
+  /** [chunk phases, kept, width], the newest token last. */
+  rows: Float32Array
+}
+
+function cachesOf(config: FlagshipConfig, context: number): Cache[] {
+  const { chunk, width } = config
+  const cache = (name: string, mask: string, width: number, kept: number): Cache => {
+    return { name, mask, width, kept, rows: new Float32Array(chunk * kept * width) }
+  }
+  const kept = windowOf(config, context) - 1
+  const all = Array.from({ length: layersOf(config) }, (_, i) => cache(`${i}`, 'mask', width, kept))
+  const recalled = recallWindow(tokensOf(config, context)) - 1
+  if (config.recall && recalled >= 0) {
+    all.push(cache('recall', 'mask.recall', PARTS * config.recall.width, recalled))
+  }
+  return all
 }
 
 /** The graph that fills the caches: latents of `phases` phases to what every layer remembers. */
@@ -82,9 +128,12 @@ function buildCaches(config: FlagshipConfig, tokens: number, phases: number): Na
   const p = new Parameters(graph)
   const z = input(graph, 'z', [tokens, phases, config.width])
   const byPhase = transpose(z, [1, 0, 2])
-  if (config.form === 'paper') return { 'cache.0': byPhase }
+  if (config.form === 'paper') return { 0: byPhase }
   const { inputs } = contextTransformer(p, config, byPhase)
-  return Object.fromEntries(inputs.map((tensor, i) => [`cache.${i}`, tensor]))
+  const found = Object.fromEntries(inputs.map((tensor, i) => [`${i}`, tensor]))
+  if (!config.recall) return found
+  const r = input(graph, 'r', [tokens, phases, PARTS * config.recall.width])
+  return { ...found, recall: transpose(r, [1, 0, 2]) }
 }
 
 /**
@@ -99,15 +148,12 @@ export class DenseGenerator implements Generator {
   readonly #step: Program
   /** Tokens of a prompt that are taken in. */
   readonly #tokens: number
-  /** Tokens that a layer keeps beside the newest. */
-  readonly #kept: number
   #states: Arrays
   #next: Arrays
-  /** Per layer [chunk phases, tokens - 1, width], the newest token last. */
-  readonly #caches: Float32Array[]
-  /** Tokens in the caches of each phase. */
+  readonly #caches: readonly Cache[]
+  /** Tokens of each phase so far, the context at most. */
   readonly #counts: Int32Array
-  readonly #mask: Float32Array
+  readonly #masks: Readonly<Record<string, Float32Array>>
   #phase = 0
   #forecaster: Forecaster
   readonly #forecast = new Float32Array(FORECAST_WIDTH)
@@ -120,7 +166,7 @@ export class DenseGenerator implements Generator {
     values: Float32Array,
     context: number,
   ): Promise<DenseGenerator> {
-    const { states, outputs } = buildStep(config, windowOf(config, context))
+    const { states, outputs } = buildStep(config, context)
     const step = await engine.compile(outputs, {}, parameters)
     return new DenseGenerator(engine, config, parameters, values, step, context, zeros(states))
   }
@@ -134,7 +180,7 @@ export class DenseGenerator implements Generator {
     context: number,
     states: Arrays,
   ) {
-    const { chunk, levels, width } = config
+    const { chunk, levels } = config
     this.#engine = engine
     this.#config = config
     this.#parameters = parameters
@@ -142,17 +188,15 @@ export class DenseGenerator implements Generator {
     this.#forecaster = new Forecaster(values)
     this.#step = step
     this.#tokens = tokensOf(config, context)
-    this.#kept = windowOf(config, context) - 1
     this.#states = states
     this.#next = Object.fromEntries(
       Object.entries(states).map(([name, a]) => [name, new Float32Array(a.length)]),
     )
-    this.#caches = Array.from(
-      { length: cachesOf(config) },
-      () => new Float32Array(chunk * this.#kept * width),
-    )
+    this.#caches = cachesOf(config, context)
     this.#counts = new Int32Array(chunk)
-    this.#mask = new Float32Array(this.#kept + 1)
+    this.#masks = Object.fromEntries(
+      this.#caches.map(({ mask, kept }) => [mask, new Float32Array(kept + 1)]),
+    )
     this.#logits = new Float32Array(levels)
   }
 
@@ -166,10 +210,9 @@ export class DenseGenerator implements Generator {
     this.#phase = 0
 
     this.#forecaster = new Forecaster(this.#values)
-    const kept = this.#kept
     for (let q = 0; q < chunk; q++) {
       const count = Math.min(history.length, this.#tokens * chunk)
-      this.#counts[q] = Math.min(kept, Math.floor((count - 1 - q) / chunk) + 1)
+      this.#counts[q] = Math.floor((count - 1 - q) / chunk) + 1
     }
     const trained = {
       engine: this.#engine,
@@ -191,44 +234,40 @@ export class DenseGenerator implements Generator {
 
   /** Puts the newest tokens of a phase at the end of its cache. */
   #keep(name: string, phase: number, rows: Float32Array): void {
-    const { width } = this.#config
-    const seen = this.#counts[phase]! * width
-    const end = (phase + 1) * this.#kept * width
-    this.#caches[Number(name.slice('cache.'.length))]!.set(
-      rows.subarray(rows.length - seen),
-      end - seen,
-    )
+    const { width, kept, rows: all } = this.#caches.find((cache) => cache.name === name)!
+    const seen = Math.min(kept, this.#counts[phase]!) * width
+    all.set(rows.subarray(rows.length - seen), (phase + 1) * kept * width - seen)
   }
 
   async push(code: number): Promise<void> {
-    const { width, chunk } = this.#config
-    const kept = this.#kept
     const q = this.#phase
-    const mine = this.#caches.map((c) => c.subarray(q * kept * width, (q + 1) * kept * width))
-    this.#mask.fill(MASKED, 0, kept - this.#counts[q]!).fill(0, kept - this.#counts[q]!)
     const feeds: Record<string, Float32Array | Int32Array> = {
       ...this.#states,
+      ...this.#masks,
       x: Float32Array.of(this.#values[code]!),
       codes: Int32Array.of(code),
-      mask: this.#mask,
     }
     if (this.#config.forecast) {
       this.#forecaster.run([code], this.#forecast)
       feeds.forecast = this.#forecast
     }
-    for (const [i, cache] of mine.entries()) feeds[`cache.${i}`] = cache
+    for (const { name, mask, width, kept, rows } of this.#caches) {
+      const missing = Math.max(0, kept - this.#counts[q]!)
+      this.#masks[mask]!.fill(MASKED, 0, missing).fill(0, missing)
+      feeds[`cache.${name}`] = rows.subarray(q * kept * width, (q + 1) * kept * width)
+    }
     const into: Arrays = { logits: this.#logits }
     for (const [name, a] of Object.entries(this.#next)) into[name.replace('state.', 'next.')] = a
     const found = await this.#step.run(feeds, into)
     ;[this.#states, this.#next] = [this.#next, this.#states]
-    if (kept > 0) {
-      for (const [i, cache] of mine.entries()) {
-        cache.copyWithin(0, width)
-        cache.set(found[`new.${i}`]!, (kept - 1) * width)
-      }
-      this.#counts[q] = Math.min(kept, this.#counts[q]! + 1)
+    for (const { name, width, kept } of this.#caches) {
+      if (kept === 0) continue
+      const mine = feeds[`cache.${name}`]!
+      mine.copyWithin(0, width)
+      mine.set(found[`new.${name}`]!, (kept - 1) * width)
     }
-    this.#phase = (q + 1) % chunk
+    this.#counts[q] = Math.min(this.#tokens, this.#counts[q]! + 1)
+    this.#phase = (q + 1) % this.#config.chunk
   }
 
   async logits(): Promise<Float32Array> {

@@ -1,5 +1,6 @@
 /** How whole segments are cut into stretches of time and blocks of phases. */
 import type { FlagshipConfig } from './flagship.js'
+import { PARTS } from './flagship-recall.js'
 
 /** Samples of a stretch and rows of a block: enough for full speed, few enough for the caches. */
 export const STRETCH = 8000
@@ -15,6 +16,14 @@ export function divisorUpTo(n: number, bound: number): number {
 export function tokensOf({ chunk }: FlagshipConfig, context: number): number {
   return Math.max(1, Math.floor(context / chunk))
 }
+
+/** Numbers of a token that later tokens look at, by feature. */
+export function tokenWidths({ width, recall }: FlagshipConfig): Record<string, number> {
+  return { z: width, ...(recall && { r: PARTS * recall.width }) }
+}
+
+/** Tokens that recall looks at: the place that the oldest one stands for is a chunk before it. */
+export const recallWindow = (tokens: number) => tokens - 1
 
 /** Tokens that a layer remembers of a context, the newest among them. */
 export function windowOf(config: FlagshipConfig, context: number): number {

@@ -15,16 +15,24 @@ import type { Arrays, Model, Stage } from './model.js'
 
 /** The flagship under one configuration. */
 export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
-  if (config.form === 'paper' && (config.local || config.forecast)) {
+  if (config.form === 'paper' && (config.local || config.forecast || config.recall)) {
     throw new UsageError({
-      fact: 'The paper form has neither local path nor forecast: it learns one target of every window.',
-      hint: 'use the preset stream, or leave out --local and --forecast',
+      fact: 'The paper form has neither local path nor forecast nor recall: it learns one target of every window.',
+      hint: 'use the preset stream, or leave out --local, --forecast and --recall',
     })
   }
   if (config.form === 'paper' && config.window) {
     throw new UsageError({
       fact: 'In the paper form every token sees every other: it has no sliding window.',
       hint: 'use the preset stream, or leave out --window',
+    })
+  }
+  const { chunk, recall } = config
+  if (recall && !(recall.ahead >= 1 && recall.ahead < chunk)) {
+    throw new UsageError({
+      fact: 'recall.ahead makes no sense: what comes after a place ends before the next chunk does.',
+      expected: `1 to ${chunk - 1} samples`,
+      got: `${recall.ahead}`,
     })
   }
   const { taps, reach, dilation } = encoderGeometry(config)
@@ -63,6 +71,6 @@ export function flagship(config: FlagshipConfig): Model<FlagshipConfig> {
 /** All parameters, in the order of the network. */
 function declared(config: FlagshipConfig): Declared[] {
   const stretch = buildStretch(config, 1, 'all')
-  const block = buildBlock(config, { tokens: 1, phases: 1 }, 'all')
+  const block = buildBlock(config, { tokens: 2, phases: 1, scored: 1 }, 'all')
   return [...stretch.p.declared.values(), ...block.p.declared.values()]
 }

@@ -5,7 +5,8 @@
 import type { Engine } from '../engine/index.js'
 import type { Tensor } from '../graph/index.js'
 import { type FlagshipConfig, receptiveField } from './flagship.js'
-import { divisorUpTo, ROWS, STRETCH } from './flagship-layout.js'
+import { divisorUpTo, ROWS, STRETCH, tokenWidths } from './flagship-layout.js'
+import { recallReach } from './flagship-recall.js'
 import { FeatureStream } from './flagship-scorer.js'
 import { FORECAST_WIDTH, Forecaster } from './forecast.js'
 import type { Arrays } from './model.js'
@@ -22,7 +23,7 @@ export interface Trained {
 export interface Pass {
   /** Tokens of a phase that a prediction sees. Older ones have left the window, and are not made. */
   tokens: number
-  /** The graph from latents `z` [tokens, phases, width] to what is kept, each [phases, tokens, n]. */
+  /** The graph from features [tokens, phases, n] of `tokenWidths` to what is kept, each [phases, tokens, n]. */
   build(tokens: number, phases: number): Record<string, Tensor>
   /** Takes what is kept of the tokens of a phase, from its first on, [tokens, n]; reused afterwards. */
   take(name: string, phase: number, rows: Float32Array): void
@@ -35,7 +36,8 @@ export interface Pass {
 /** Samples after which nothing earlier is remembered by the causal layers. */
 export function memoryOf(config: FlagshipConfig): number {
   const local = config.local?.dilations.reduce((sum, d) => sum + d, 0) ?? 0
-  return Math.max(receptiveField(config), local + 1)
+  const recall = config.recall ? recallReach({ ...config, recall: config.recall }) : 0
+  return Math.max(receptiveField(config), local + 1, recall + 1)
 }
 
 /**
@@ -57,23 +59,29 @@ export async function densePass(
   const { forecaster = new Forecaster(values), onProgress } = pass
   if (config.forecast) forecaster.run(history.subarray(0, warm))
   const codes = history.subarray(warm)
-  const { z, states } = await latents(trained, codes, forecaster, (samples) =>
+  const { rows, states } = await features(trained, codes, forecaster, (samples) =>
     onProgress(Math.floor(Math.max(0, samples - (start - warm)) / 2)),
   )
-  const mine = z.subarray((start - warm) * config.width)
+  const mine: Arrays = {}
+  for (const [name, width] of Object.entries(tokenWidths(config))) {
+    mine[name] = rows[name]!.subarray((start - warm) * width)
+  }
   await fill(trained, mine, count, pass, (samples) => onProgress(Math.floor((count + samples) / 2)))
   return { count, states }
 }
 
-/** Latents of codes, and the states after them. */
-async function latents(
+/** Features of codes that later tokens look at, and the states after them. */
+async function features(
   { engine, config, parameters, values }: Trained,
   codes: Int32Array,
   forecaster: Forecaster,
   onProgress: (samples: number) => void,
-): Promise<{ z: Float32Array; states: Arrays | undefined }> {
-  const { width, local } = config
-  const z = new Float32Array(codes.length * width)
+): Promise<{ rows: Arrays; states: Arrays | undefined }> {
+  const { local } = config
+  const widths = Object.entries(tokenWidths(config))
+  const rows = Object.fromEntries(
+    widths.map(([name, width]) => [name, new Float32Array(codes.length * width)]),
+  )
   const others = {
     s: new Float32Array(STRETCH * (local?.skip ?? 0)),
     forecast: new Float32Array(STRETCH * FORECAST_WIDTH),
@@ -85,42 +93,48 @@ async function latents(
     const stream = await FeatureStream.open(engine, config, parameters, time, values)
     stream.begin(states, forecaster)
     for (const end = at + whole; at < end; at += time) {
-      await stream.run(codes.subarray(at, at + time), { z: z.subarray(at * width), ...others })
+      const mine = widths.map(([name, width]) => [name, rows[name]!.subarray(at * width)] as const)
+      await stream.run(codes.subarray(at, at + time), { ...Object.fromEntries(mine), ...others })
       onProgress(at + time)
     }
     states = stream.states
     await stream.dispose()
   }
-  return { z, states }
+  return { rows, states }
 }
 
-/** Runs the Transformer over `count` latents, block by block, and hands on what it remembers. */
+/** Runs what looks at tokens over `count` rows, block by block, and hands on what it remembers. */
 async function fill(
   { engine, config, parameters }: Trained,
-  z: Float32Array,
+  rows: Arrays,
   count: number,
   { tokens: most, build, take }: Pass,
   onProgress: (samples: number) => void,
 ): Promise<void> {
-  const { chunk, width } = config
+  const { chunk } = config
   const tokens = Math.ceil(count / chunk)
   // the step that follows makes the newest token itself: a window of one remembers nothing
   if (tokens === 0 || most === 1) return
   const phases = divisorUpTo(chunk, ROWS / tokens)
   const program = await engine.compile(build(tokens, phases), {}, parameters)
-  const block = new Float32Array(tokens * phases * width)
+  const widths = Object.entries(tokenWidths(config))
+  const blocks = Object.fromEntries(
+    widths.map(([name, width]) => [name, new Float32Array(tokens * phases * width)]),
+  )
   for (let first = 0; first < chunk; first += phases) {
-    block.fill(0)
-    for (let m = 0; m < tokens; m++) {
-      const from = (m * chunk + first) * width
-      block.set(z.subarray(from, from + phases * width), m * phases * width)
+    for (const [name, width] of widths) {
+      const block = blocks[name]!.fill(0)
+      for (let m = 0; m < tokens; m++) {
+        const from = (m * chunk + first) * width
+        block.set(rows[name]!.subarray(from, from + phases * width), m * phases * width)
+      }
     }
-    const found = await program.run({ z: block })
-    for (const [name, rows] of Object.entries(found)) {
-      const size = rows.length / phases // of all tokens of a phase
+    const found = await program.run(blocks)
+    for (const [name, kept] of Object.entries(found)) {
+      const size = kept.length / phases // of all tokens of a phase
       for (let q = 0; q < phases; q++) {
         const there = Math.floor((count - 1 - first - q) / chunk) + 1
-        const mine = rows.subarray(q * size, q * size + (there * size) / tokens) as Float32Array
+        const mine = kept.subarray(q * size, q * size + (there * size) / tokens) as Float32Array
         take(name, first + q, mine)
       }
     }

@@ -9,7 +9,8 @@ import { distanceBucket } from '../nn/attention.js'
 import { CURVE_NUMBERS, CURVE_WIDTHS } from '../nn/logistics.js'
 import { PlanBuilder, type StepPlan } from '../nn/step-plan.js'
 import { encoderGeometry, type FlagshipConfig, type LocalConfig } from './flagship.js'
-import { windowOf } from './flagship-layout.js'
+import { recallWindow, tokensOf, windowOf } from './flagship-layout.js'
+import { afterTaps } from './flagship-recall.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from './forecast.js'
 import type { Arrays } from './model.js'
 import { convolution, gatedStack, type PlanParts, pointwise, transposed } from './plan-parts.js'
@@ -19,6 +20,8 @@ interface Making extends PlanParts {
   readonly config: FlagshipConfig
   /** Tokens that a layer sees. */
   readonly window: number
+  /** Tokens that recall looks at; 0 where there is none. */
+  readonly recalled: number
 }
 
 /**
@@ -42,16 +45,20 @@ export function flagshipPlan(
   }
   const { hidden, levels, width, local } = config
   const window = windowOf(config, context)
-  const making = { b: new PlanBuilder(), p: parameters, config, window }
+  const recalled = config.recall ? recallWindow(tokensOf(config, context)) : 0
+  const making = { b: new PlanBuilder(), p: parameters, config, window, recalled }
   const { b } = making
   const x = b.input('x', 1)
   const codes = local ? b.input('codes', 1, 'i32') : undefined
   const forecast = config.forecast ? b.input('forecast', FORECAST_WIDTH) : undefined
   const skip = local?.skip ?? 0
-  // the head reads context and local path side by side
-  b.vector('heard', width + skip)
+  const echo = recalled > 0 ? config.recall!.heads * config.recall!.width : 0
+  // the head reads context, local path and recall side by side
+  const all = width + skip + echo
+  b.vector('heard', all)
   b.vector('heard.context', width, { of: 'heard', at: 0 })
   if (local) b.vector('heard.local', skip, { of: 'heard', at: width })
+  if (echo > 0) b.vector('heard.recall', echo, { of: 'heard', at: width + skip })
   if (forecast) {
     const size = FORECAST_WIDTH - FORECAST_FEATURES
     b.vector('forecast.features', size, { of: 'forecast', at: FORECAST_FEATURES })
@@ -60,16 +67,13 @@ export function flagshipPlan(
   const z = encoder(making, x)
   if (local) localPath(making, local, codes!, x)
   transformer(making, z)
+  if (echo > 0) recall(making, x)
 
-  const weights = transposed(parameters['head.context.w']!, width, hidden)
   const inner = b.vector('inner', hidden)
-  const joined = new Float32Array(hidden * (width + skip))
-  const others = local && transposed(parameters['head.local.w']!, skip, hidden)
-  for (let o = 0; o < hidden; o++) {
-    joined.set(weights.subarray(o * width, (o + 1) * width), o * (width + skip))
-    if (others) joined.set(others.subarray(o * skip, (o + 1) * skip), o * (width + skip) + width)
-  }
-  b.weight('head.w', [hidden, width + skip], joined)
+  const parts = ['context', ...(local ? ['local'] : []), ...(echo > 0 ? ['recall'] : [])]
+  // rows of all parts one after the other are the weights of what is side by side
+  const rows = parts.flatMap((part) => [...parameters[`head.${part}.w`]!])
+  b.weight('head.w', [hidden, all], transposed(Float32Array.from(rows), all, hidden))
   vectorWeight(making, 'head.b')
   b.add('affine', ['heard'], inner, ['head.w', 'head.b'], { relu: 1 })
   const logits = linear(making, 'head.out', inner, b.vector('logits', levels))
@@ -273,6 +277,49 @@ function distances(table: Float32Array, heads: number, window: number): Float32A
     const [head, distance] = [Math.floor(at / window), at % window]
     return table[distanceBucket(distance) * heads + head]!
   })
+}
+
+// --------------------------------------------------------------------------------- recall
+
+function recall(making: Making, x: string): void {
+  const { b, p, config, recalled } = making
+  const { chunk } = config
+  const { width, heads, taps, ahead } = config.recall!
+  /** The value `samples` before: two taps, of which the older counts. */
+  const delayed = (name: string, from: string, samples: number) => {
+    const ring = b.ring(from, samples + 1)
+    const w = b.weight(`${name}.w`, [1, 2, 1], Float32Array.of(0, 1))
+    const none = b.weight(`${name}.b`, [1], Float32Array.of(0))
+    return b.add('convolve', [ring], b.vector(name, 1), [w, none], { dilation: samples })
+  }
+  const describe = (name: string, layer: string, from: string, count: number) => {
+    const copy = b.add('copy', [from], b.vector(`${name}.x`, 1))
+    const ring = b.ring(copy, count)
+    const w = convolution(making, layer, [width, 1, count])
+    return b.add('convolve', [ring], b.vector(name, width), w, { dilation: 1 })
+  }
+  const newest = b.add('copy', [x], b.vector('recall.now', 1))
+  const past = delayed('recall.past', newest, chunk - ahead)
+  const older = delayed('recall.older', past, ahead)
+  const place = describe('recall.query', 'recall.place', x, taps)
+  const seen = describe('recall.seen', 'recall.place', older, taps)
+  const value = describe('recall.value', 'recall.after', past, afterTaps(config.recall!))
+  const q = normalise(making, 'recall.norm', place, b.vector('recall.q', width))
+  const k = normalise(making, 'recall.norm', seen, b.vector('recall.k', width))
+
+  const [keys, values] = ['recall.keys', 'recall.values'] as const
+  for (const name of [keys, values]) {
+    b.cache(name, { phases: chunk, window: recalled, groups: 1, width })
+  }
+  b.add('remember', [k], keys)
+  b.add('remember', [value], values)
+  const match = transposed(p['recall.match']!, width, heads * width)
+  b.weight('recall.match', [heads * width, width], match)
+  const none = b.weight('recall.none', [heads * width], new Float32Array(heads * width))
+  const asked = b.vector('recall.asked', heads * width)
+  b.add('affine', [q], asked, ['recall.match', none])
+  b.weight('recall.bias', [heads, recalled], distances(p['recall.distance']!, heads, recalled))
+  b.add('attend', [asked, keys, values], 'heard.recall', ['recall.bias'], { heads })
 }
 
 // -------------------------------------------------------------------------------- the head

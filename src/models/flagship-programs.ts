@@ -31,6 +31,8 @@ import {
   stateInputs,
   windowTransformer,
 } from './flagship.js'
+import { recallWindow } from './flagship-layout.js'
+import { PARTS, recall, recallRows, recallStates } from './flagship-recall.js'
 import { FORECAST_WIDTH } from './forecast.js'
 
 export type Part = 'all' | 'local'
@@ -40,7 +42,7 @@ type Named = Record<string, Tensor>
 /** What runs over a stretch of time: from samples to z and s. */
 export interface Stretch {
   p: Parameters
-  /** z [time, width] and s [time, skip], as far as the model has them. */
+  /** z [time, width], s [time, skip] and r [time, 3 recall.width], as far as the model has them. */
   features: Named
   /** What the causal layers remember, fed as `state.*` and fetched as `next.*`. */
   states: Named
@@ -93,6 +95,15 @@ export function buildStretch(
       return rest
     })
   }
+  const { recall } = config
+  if (recall && part === 'all') {
+    const mine = { ...config, recall }
+    add('recall', recallStates(mine), (states) => {
+      const { r, ...rest } = recallRows(p, mine, x, states)
+      stretch.features.r = r
+      return { maps: [], ...rest }
+    })
+  }
   stretch.macs = countMacs(Object.values(stretch.features))
   return stretch
 }
@@ -129,19 +140,19 @@ export interface Block {
   p: Parameters
   /** Nats of every target in the order (token, phase), [tokens * phases]. */
   nats: Tensor
-  /** z [tokens, phases, width] and s [scored, phases, skip], as far as the model has them. */
+  /** z and r [tokens, phases, n] and s [scored, phases, skip], as far as the model has them. */
   features: Named
   macs: number
 }
 
 /**
  * Builds the graph from the features of `phases` phases, `tokens` tokens each, to the nats of the
- * newest `scored` tokens of each. The paper's form scores one token, and is fed a `mask` [1, tokens]:
+ * newest `scored` tokens of each, which see `context` tokens (by default all). The paper's form scores one token, and is fed a `mask` [1, tokens]:
  * 0 for tokens that are there, very negative for those before the beginning.
  */
 export function buildBlock(
   config: FlagshipConfig,
-  size: { tokens: number; phases: number; scored?: number },
+  size: { tokens: number; phases: number; scored?: number; context?: number },
   part: Part,
   dtype: 'float32' | 'float64' = 'float32',
 ): Block {
@@ -169,10 +180,25 @@ export function buildBlock(
     features.s = input(graph, 's', [scored, phases, config.local.skip])
     s = reshape(features.s, [rows, config.local.skip])
   }
+  let r: Tensor | undefined
+  if (config.recall && part === 'all') {
+    const { width, heads } = config.recall
+    features.r = input(graph, 'r', [tokens, phases, PARTS * width])
+    // of one token all the context is its own chunk
+    if ((size.context ?? tokens) > 1) {
+      const byPhase = transpose(features.r, [1, 0, 2])
+      const look = {
+        queries: scored,
+        window: Math.min(tokens, recallWindow(size.context ?? tokens)),
+      }
+      const found = recall(p, { ...config, recall: config.recall }, byPhase, look)
+      r = reshape(transpose(found, [1, 0, 2]), [rows, heads * width])
+    }
+  }
   const targets = input(graph, 'targets', [rows], 'int32')
   const given = forecastInput(p, config, [scored, phases])
   const forecast = given && reshape(given, [rows, FORECAST_WIDTH])
-  const nats = crossEntropy(head(p, config, { h, s, forecast }), targets) // [rows]
+  const nats = crossEntropy(head(p, config, { h, s, r, forecast }), targets) // [rows]
   return { p, nats, features, macs: countMacs([nats]) }
 }
 

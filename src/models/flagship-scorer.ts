@@ -1,7 +1,14 @@
 import { SILENCE } from '../audio/quantize.js'
 import type { Engine, Program } from '../engine/index.js'
 import type { FlagshipConfig } from './flagship.js'
-import { copyPhases, divisorUpTo, ROWS, STRETCH, samplesOf } from './flagship-layout.js'
+import {
+  copyPhases,
+  divisorUpTo,
+  ROWS,
+  STRETCH,
+  samplesOf,
+  tokenWidths,
+} from './flagship-layout.js'
 import { buildBlock, buildStretch, zeros } from './flagship-programs.js'
 import { FORECAST_WIDTH, Forecaster } from './forecast.js'
 import type { Arrays, Scorer } from './model.js'
@@ -163,7 +170,7 @@ export class DenseScorer implements Scorer {
       first += hop, fresh = hop
     ) {
       await this.#advance(segment, inputs, first, tokens, fresh)
-      await this.#scoreSegment(segment, targets, nats, { first, tokens, scored: fresh })
+      await this.#scoreSegment(segment, targets, nats, { first, tokens, scored: fresh, longest })
       onProgress(Math.min(codes.length, (first + tokens) * chunk))
     }
     return nats.slice(0, codes.length)
@@ -193,16 +200,18 @@ export class DenseScorer implements Scorer {
     segment: Arrays,
     targets: Int32Array,
     nats: Float32Array,
-    { first, tokens, scored }: Record<'first' | 'tokens' | 'scored', number>,
+    size: Record<'first' | 'tokens' | 'scored' | 'longest', number>,
   ): Promise<void> {
     const { chunk } = this.#config
-    const { width } = this.#config
+    const { first, tokens, scored, longest } = size
     const phases = divisorUpTo(chunk, ROWS / tokens)
-    const program = await this.#block(tokens, phases, scored)
-    const z = new Float32Array(tokens * phases * width)
+    const program = await this.#block({ tokens, phases, scored, context: longest })
+    const perToken: Arrays = {}
     const perTarget: Arrays = {}
     for (const [name, wide] of Object.entries(this.#features.widths)) {
-      if (name !== 'z') perTarget[name] = new Float32Array(scored * phases * wide)
+      if (name in tokenWidths(this.#config))
+        perToken[name] = new Float32Array(tokens * phases * wide)
+      else perTarget[name] = new Float32Array(scored * phases * wide)
     }
     const mine = new Int32Array(scored * phases)
     const found = new Float32Array(scored * phases)
@@ -212,22 +221,24 @@ export class DenseScorer implements Scorer {
     for (let phase = 0; phase < chunk; phase += phases) {
       const whole = { tokens, chunk, phases, first: phase }
       const newest = { ...whole, tokens: scored }
-      copyPhases('gather', segment.z!, z, whole)
+      for (const [name, rows] of Object.entries(perToken)) {
+        copyPhases('gather', segment[name]!, rows, whole)
+      }
       for (const [name, rows] of Object.entries(perTarget)) {
         const from = (tokens - scored) * chunk * this.#features.widths[name]!
         copyPhases('gather', segment[name]!.subarray(from), rows, newest)
       }
       copyPhases('gather', targets.subarray(...range), mine, newest)
-      await program.run({ z, ...perTarget, mask, targets: mine }, { nats: found })
+      await program.run({ ...perToken, ...perTarget, mask, targets: mine }, { nats: found })
       copyPhases('scatter', nats.subarray(...range), found, newest)
     }
   }
 
-  async #block(tokens: number, phases: number, scored: number): Promise<Program> {
-    const key = `${tokens} ${scored}`
+  async #block(size: Record<'tokens' | 'phases' | 'scored' | 'context', number>): Promise<Program> {
+    const key = Object.values(size).join(' ')
     const known = this.#blocks.get(key)
     if (known) return known
-    const { nats } = buildBlock(this.#config, { tokens, phases, scored }, 'all')
+    const { nats } = buildBlock(this.#config, size, 'all')
     const program = await this.#engine.compile({ nats }, {}, this.#parameters)
     this.#blocks.set(key, program)
     return program

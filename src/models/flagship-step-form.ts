@@ -1,9 +1,10 @@
 import { Graph, input, matmul, reshape, type Tensor, transpose } from '../graph/index.js'
 import { Parameters } from '../nn/parameters.js'
 import { contextTransformer, type FlagshipConfig } from './flagship.js'
-import { tokensOf } from './flagship-layout.js'
+import { recallWindow, tokensOf } from './flagship-layout.js'
 import { densePass, memoryOf } from './flagship-pass.js'
 import { flagshipPlan, isAbsorbed } from './flagship-plan.js'
+import { PARTS, recallParts } from './flagship-recall.js'
 import type { StepForm } from './model.js'
 
 /** The step form of the preset `stream`. */
@@ -22,7 +23,8 @@ export function flagshipStepForm(config: FlagshipConfig, values: Float32Array): 
     absorb: async ({ engine, parameters, history, context: samples, take, onProgress }) => {
       const { count } = await densePass({ engine, config: context, parameters, values }, history, {
         tokens: tokensOf(config, samples),
-        build: (tokens, phases) => buildRemembered(context, tokens, phases),
+        build: (tokens, phases) =>
+          buildRemembered(context, tokens, phases, tokensOf(config, samples)),
         take,
         onProgress,
       })
@@ -31,11 +33,12 @@ export function flagshipStepForm(config: FlagshipConfig, values: Float32Array): 
   }
 }
 
-/** The graph from latents to rows of the plan's caches, by their names. */
+/** The graph from features to rows of the plan's caches, by their names; a context has `most` tokens. */
 function buildRemembered(
   config: FlagshipConfig,
   tokens: number,
   phases: number,
+  most: number,
 ): Record<string, Tensor> {
   const { heads, headWidth, width } = config
   const graph = new Graph()
@@ -57,6 +60,12 @@ function buildRemembered(
       const flat = reshape(transpose(w, [1, 0, 2]), [width, heads * headWidth])
       rows[`${name}.${cache}`] = matmul(x, flat) // [phases, tokens, heads headWidth]
     }
+  }
+  if (config.recall && recallWindow(most) > 0) {
+    const r = input(graph, 'r', [tokens, phases, PARTS * config.recall.width])
+    const [, k, v] = recallParts(p, { ...config, recall: config.recall }, transpose(r, [1, 0, 2]))
+    rows['recall.keys'] = k
+    rows['recall.values'] = v
   }
   return rows
 }

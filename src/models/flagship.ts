@@ -25,6 +25,7 @@ import { type GatedLayer, gatedLayer } from '../nn/gated.js'
 import { type CausalLayer, causalConv, layerNorm, linear, type Stateful } from '../nn/layers.js'
 import { CURVE_NUMBERS, logisticLevels } from '../nn/logistics.js'
 import { he, type Parameters } from '../nn/parameters.js'
+import type { RecallConfig } from './flagship-recall.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from './forecast.js'
 
 /** The local path: a stack of gated residual dilated convolutions over the newest samples. */
@@ -68,6 +69,8 @@ export interface FlagshipConfig {
   levels: 256
   local: LocalConfig | null
   forecast: ForecastConfig | null
+  /** What followed places that sound like the newest samples, whole chunks back. */
+  recall?: RecallConfig | null
   /** What the codes stand for. */
   audio: { sampleRate: number; quantizer: QuantizerName }
   dropout: { encoder: number; attention: number; feedForward: number; head: number; token: number }
@@ -90,6 +93,7 @@ const PAPER: FlagshipConfig = {
   levels: 256,
   local: null,
   forecast: null,
+  recall: null,
   audio: { sampleRate: 16_000, quantizer: 'mu-law' },
   dropout: { encoder: 0.2, attention: 0.1, feedForward: 0.1, head: 0.2, token: 0.1 },
 }
@@ -107,6 +111,11 @@ export const flagshipPresets = {
 export function localPath(channels: number, skip = 4 * channels): LocalConfig {
   const stack = Array.from({ length: 10 }, (_, i) => 2 ** i)
   return { channels, dilations: [...stack, ...stack], skip }
+}
+
+/** Recall of `width` numbers, which tells a place by 64 samples (4 ms) and reads the sample after it. */
+export function recallPath(width: number): RecallConfig {
+  return { width, heads: 4, taps: 64, ahead: 1 }
 }
 
 /** Dilation of every convolution of the dense encoder, and dilation and taps of its readout. */
@@ -298,7 +307,7 @@ export function contextTransformer(
     const keys = past.shape[1]!
     const mine = Math.min(window ?? keys, config.window ?? keys)
     const reach = { queries, keys, window: mine, heads: config.heads }
-    const spans = causalSpans(p, name, reach, mask)
+    const spans = causalSpans(p, name, reach, { mask })
     h = add(h, attention(p, `${name}.attention`, a, past, spans, config))
     h = add(h, feedForward(p, `${name}.ff`, layerNorm(p, `${name}.norm2`, h), config))
   }
@@ -367,6 +376,8 @@ export interface Heard {
   h?: Tensor | undefined
   /** Features of the local path, [n, skip]. */
   s?: Tensor | undefined
+  /** What is recalled, [n, recall.heads recall.width]. */
+  r?: Tensor | undefined
   /** Rows of `Forecaster`, [n, FORECAST_WIDTH]. */
   forecast?: Tensor | undefined
 }
@@ -380,7 +391,7 @@ export interface Heard {
 export function head(
   p: Parameters,
   config: FlagshipConfig,
-  { h, s, forecast }: Heard,
+  { h, s, r, forecast }: Heard,
   dropout: Dropout = keepAll,
 ): Tensor {
   const { hidden, levels } = config
@@ -389,7 +400,10 @@ export function head(
   const fromContext = h && linear(p, 'head.context', h, hidden, { initial, bias: false })
   const fromLocal =
     s && linear(p, 'head.local', s, hidden, { initial: he(s.shape[1]!), bias: false })
-  const sum = fromContext && fromLocal ? add(fromContext, fromLocal) : (fromContext ?? fromLocal)!
+  // and so does recall
+  const fromRecall = r && linear(p, 'head.recall', r, hidden, { initial: 0, bias: false })
+  const all = [fromContext, fromLocal, fromRecall].filter((x) => x !== undefined)
+  const sum = all.reduce((a, b) => add(a, b))
   const inner = dropout(relu(add(sum, p.get('head.b', [hidden], 0))), 'head') // [n, hidden]
   const spread = { initial: forecast ? 0 : { normal: 0.5 / Math.sqrt(hidden) } }
   const logits = linear(p, 'head.out', inner, levels, spread) // [n, levels]

@@ -19,6 +19,7 @@ export {
   flagshipPresets,
   type LocalConfig,
   localPath,
+  recallPath,
   receptiveField,
 } from './flagship.js'
 export type * from './model.js'

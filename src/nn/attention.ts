@@ -92,12 +92,13 @@ const SPAN = 64
  *
  * @param window a token sees itself and the `window - 1` before it
  * @param mask added to the scores of all queries, [1, keys], if given
+ * @param initial every number of the bias before training, in place of powers of distance
  */
 export function causalSpans(
   p: Parameters,
   name: string,
   { queries, keys, window, heads }: Record<'queries' | 'keys' | 'window' | 'heads', number>,
-  mask?: Tensor,
+  { mask, initial }: { mask?: Tensor | undefined; initial?: number } = {},
 ): Span[] {
   const past = keys - queries
   const count = Math.ceil(queries / SPAN)
@@ -106,7 +107,7 @@ export function causalSpans(
     const first = Math.max(0, past + from - window + 1)
     const last = past + to
     const size = { queries: to - from, keys: last - first, window, heads }
-    const bias = causalBias(p, name, size)
+    const bias = causalBias(p, name, size, initial)
     return {
       queries: [from, to],
       keys: [first, last],
@@ -157,15 +158,17 @@ const MASKED = -1e9
  *
  * @param queries tokens that attend, the last `queries` of `keys`
  * @param window a token sees itself and the `window - 1` before it
+ * @param initial every number before training, in place of powers of distance
  * @returns [queries * heads, keys]
  */
 export function causalBias(
   p: Parameters,
   name: string,
   { queries, keys, window, heads }: Record<'queries' | 'keys' | 'window' | 'heads', number>,
+  initial?: number,
 ): Tensor {
-  const initial = { values: initialBias(heads) }
-  const table = p.get(`${name}.distance`, [BUCKETS, heads], initial)
+  const before = initial ?? { values: initialBias(heads) }
+  const table = p.get(`${name}.distance`, [BUCKETS, heads], before)
   const buckets = new Int32Array(queries * keys)
   const mask = new Float32Array(queries * keys)
   for (let i = 0; i < queries; i++) {

@@ -59,6 +59,18 @@ export function causalConv(name: string, options: CausalConvOptions): CausalLaye
   }
 }
 
+/** y[t] = x[t - samples]; zeros before the first. */
+export function delay(samples: number, channels: number): CausalLayer {
+  return {
+    stateShape: [1, channels, samples],
+    forward: (_, x, state) => {
+      const time = x.shape[2]!
+      const seen = concat([state, x], 2) // [1, channels, samples + time]
+      return { y: slice(seen, 2, 0, time), state: slice(seen, 2, time, time + samples) }
+    },
+  }
+}
+
 /** y = x W + b over the last axis. */
 export function linear(
   p: Parameters,

@@ -2,7 +2,14 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { LongwaveError, messageOf } from '../base/errors.js'
 import { openDataset } from '../data/index.js'
 import { Engine } from '../engine/index.js'
-import { openModel, weightsOf } from '../models/index.js'
+import {
+  type Arrays,
+  type Model,
+  type ModelFolder,
+  openCheckpoint,
+  openModel,
+  weightsOf,
+} from '../models/index.js'
 import { type TrainResult, trainLoop } from './loop.js'
 import { loadModelFolder } from './model-folder.js'
 import type { FromWorker, RemoteFailure, ToWorker, TrainRequest } from './start.js'
@@ -42,8 +49,7 @@ async function train(request: TrainRequest): Promise<TrainResult> {
     ...(minutes !== undefined && { minutes }),
     ...(init !== null && {
       initial() {
-        const { folder, model: weights } = loadModelFolder(init)
-        return weightsOf(folder, weights, model)
+        return initialOf(model, loadModelFolder(init), recipe.seed)
       },
     }),
     saveEvery: { seconds: saveEverySeconds },
@@ -52,6 +58,22 @@ async function train(request: TrainRequest): Promise<TrainResult> {
     onNote: (text) => tell({ type: 'note', text }),
     onMilestone: () => tell({ type: 'milestone' }),
   })
+}
+
+/** Weights of a checkpoint; those of parts that its model had not begin as they do in a new one. */
+function initialOf(model: Model, from: ModelFolder, seed: number): Arrays {
+  const { weights } = openCheckpoint(from)
+  const news = model.parameters.filter(({ name }) => !Object.hasOwn(weights, name))
+  if (news.length === 0 || news.length === model.parameters.length) {
+    return weightsOf(from.folder, from.model, model)
+  }
+  const own = model.initialise(seed)
+  const added = news.map(({ name, shape }) => [name, { shape, data: own[name]! }] as const)
+  tell({
+    type: 'note',
+    text: `New in this model, and untrained: ${news.map(({ name }) => name).join(', ')}.`,
+  })
+  return weightsOf(from.folder, { ...from.model, ...Object.fromEntries(added) }, model)
 }
 
 function describe(error: unknown): RemoteFailure {

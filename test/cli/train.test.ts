@@ -312,6 +312,13 @@ describe('longwave train', () => {
     expect(code).toBe(0)
     expect(stdout).toContain(`init    ${run}`)
     expect(readMetrics(next)[0]!.bits).toBeLessThan(readMetrics(run)[10]!.bits)
+    // a part that joins begins as in a new model, and says nothing at first
+    const more = join(root, 'more')
+    const joined = [...begin(more), '--recall', '4', '--init', run, '--minutes', '1e-9']
+    const { code: also, stdout: told } = await train(joined)
+    expect(also).toBe(0)
+    expect(told).toContain('New in this model, and untrained: recall.place.w')
+    expect(readMetrics(more)[0]!.bits).toBeCloseTo(readMetrics(next)[0]!.bits, 6)
   })
 
   it.each([
@@ -571,6 +578,9 @@ describe('modelOf', () => {
     expect(configOf({ forecast: 3 }).forecast).toEqual({ curves: 3 })
     expect(configOf({ forecast: 3, set: ['forecast.curves=4'] }).forecast).toEqual({ curves: 4 })
     expect(configOf({ forecast: 0 }).forecast).toBeNull()
+    expect(configOf({ recall: 24 }).recall).toMatchObject({ width: 24, ahead: 1 })
+    expect(configOf({ recall: 24, set: ['recall.ahead=5'] }).recall).toMatchObject({ ahead: 5 })
+    expect(configOf({ recall: 0 }).recall).toBeNull()
     expect(configOf({ window: 16 }).window).toBe(16)
     expect(configOf({}).window).toBeNull()
     expect(() => configOf({ preset: 'paper', window: 16 })).toThrow('no sliding window')
@@ -582,7 +592,16 @@ describe('modelOf', () => {
     const flags = { preset: 'wavenet', set: ['stacks=2', 'channels=8'] }
     expect(configOf(flags)).toMatchObject({ stacks: 2, channels: 8, layers: 10, audio })
     expect(configOf(flags)).not.toHaveProperty('tokens')
-    for (const flag of ['chunk', 'layers', 'heads', 'headWidth', 'window', 'local', 'forecast']) {
+    for (const flag of [
+      'chunk',
+      'layers',
+      'heads',
+      'headWidth',
+      'window',
+      'local',
+      'forecast',
+      'recall',
+    ]) {
       expect(() => configOf({ preset: 'wavenet', [flag]: 1 })).toThrow('no option --')
     }
     expect(() => configOf({ preset: 'wavenet', set: ['chunk=8'] })).toThrow('no option chunk')

@@ -13,6 +13,7 @@ import {
   LOCAL,
   natsOf,
   PAPER,
+  RECALL,
   randomParameters,
   STREAM,
   tonalCodes,
@@ -28,6 +29,7 @@ const FORMS: [string, FlagshipConfig][] = [
   ['narrow heads', NARROW],
   ['stream + local + forecast', FORECAST],
   ['stream + local, a window', WINDOW],
+  ['stream + local + recall', RECALL],
 ]
 
 const open = (config: FlagshipConfig, seed = 1) => ({

@@ -130,7 +130,7 @@ describe('causal spans', () => {
     const past = input(graph, 'past', [batch, keys, width])
     const mask = input(graph, 'mask', [1, keys])
     const reach = { queries, keys, window, heads: 2 }
-    const spans = causalSpans(p, 'b', reach, mask)
+    const spans = causalSpans(p, 'b', reach, { mask })
     expect(spans.length).toBeGreaterThan(1)
     expect(spans.map((span) => span.queries[0])).toEqual([
       0,

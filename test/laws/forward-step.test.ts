@@ -102,9 +102,11 @@ describe.each(TYPES)('forward = step in %s', (dtype, tolerance) => {
       return (await engine()).compile({ ...features, ...next })
     })
     const whole = await runPieces(programOf, [time], feeds, parameters)
-    expect(Object.keys(whole).filter((name) => !name.startsWith('state.'))).toEqual(
-      config.local ? ['z', 's'] : ['z'],
-    )
+    expect(Object.keys(whole).filter((name) => !name.startsWith('state.'))).toEqual([
+      'z',
+      ...(config.local ? ['s'] : []),
+      ...(config.recall ? ['r'] : []),
+    ])
     const check = async (pieces: number[]) => {
       const found = await runPieces(programOf, pieces, feeds, parameters)
       for (const [name, values] of Object.entries(whole)) {

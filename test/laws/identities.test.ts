@@ -28,7 +28,9 @@ import {
   forecastInput,
   zeros,
 } from '../../src/models/flagship-programs.js'
+import { recall, recallRows, recallStates } from '../../src/models/flagship-recall.js'
 import { FORECAST_WIDTH } from '../../src/models/forecast.js'
+import type { Stateful } from '../../src/nn/layers.js'
 import { initialise, Parameters } from '../../src/nn/parameters.js'
 import { engine } from '../graph/gradcheck.js'
 import {
@@ -134,7 +136,7 @@ describe('E2: dense tokens are windows', () => {
 
       const { features, states } = buildStretch(config, time, 'all', 'float64')
       const stretch = await e.compile(features)
-      const { z, s } = await stretch.run({
+      const { z, s, r } = await stretch.run({
         ...parameters,
         ...typed(zeros(states), 'float64'),
         ...samples,
@@ -146,10 +148,13 @@ describe('E2: dense tokens are windows', () => {
         ...parameters,
         z: z!.slice(chunk * width),
         ...(s && { s: s.slice(chunk * config.local!.skip) }),
+        ...(r && { r: r.slice((chunk * r.length) / time) }),
         forecast: forecast.slice(chunk * FORECAST_WIDTH),
         targets,
       })
 
+      // before the first sample there is nothing
+      const padded = Float64Array.of(...new Float64Array(chunk), ...x)
       for (let seen = 1; seen <= tokens; seen++) {
         const plain = await e.compile({ logits: plainWindow(config, seen) })
         for (let q = 0; q < chunk; q++) {
@@ -160,6 +165,7 @@ describe('E2: dense tokens are windows', () => {
             ...parameters,
             chunks: x.slice(end - seen * chunk, end),
             newest: x.slice(end - chunk, end),
+            before: padded.slice(end - seen * chunk, end + chunk),
             codes: codes.slice(end - chunk, end),
             forecast: forecast.slice((end - chunk) * FORECAST_WIDTH, end * FORECAST_WIDTH),
           })
@@ -197,18 +203,34 @@ describe('E2: dense tokens are windows', () => {
 function plainWindow(config: FlagshipConfig, tokens: number) {
   const { chunk, width, local } = config
   const p = new Parameters(new Graph('float64'))
+  const zeros = (layers: readonly Stateful[]) =>
+    layers.map(({ stateShape }) => constant(p.graph, Array(sizeOf(stateShape)).fill(0), stateShape))
   const chunks = input(p.graph, 'chunks', [tokens, 1, chunk])
   const z = reshape(encodeChunks(p, config, chunks), [1, tokens, width])
   const { h } = contextTransformer(p, config, z)
   const newest = reshape(slice(h, 1, tokens - 1, tokens), [1, width])
   if (!local) return head(p, config, { h: newest })
-  const states = localLayers(local).map(({ stateShape }) =>
-    constant(p.graph, Array(sizeOf(stateShape)).fill(0), stateShape),
-  )
+  const states = zeros(localLayers(local))
+  let r: Tensor | undefined
+  if (config.recall) {
+    const mine = { ...config, recall: config.recall }
+    const time = (tokens + 1) * chunk
+    const before = input(p.graph, 'before', [1, 1, time])
+    const rows = recallRows(p, mine, before, zeros(recallStates(mine))).r
+    const wide = rows.shape[1]!
+    const byToken = reshape(rows, [tokens + 1, chunk, wide])
+    const mineAlone = reshape(slice(slice(byToken, 1, chunk - 1, chunk), 0, 1, tokens + 1), [
+      1,
+      tokens,
+      wide,
+    ])
+    const found = recall(p, mine, mineAlone, { queries: 1, window: Math.min(tokens, 2) })
+    r = reshape(found, [1, found.shape[2]!])
+  }
   const x = input(p.graph, 'newest', [1, 1, chunk])
   const codes = input(p.graph, 'codes', [chunk], 'int32')
   const forecast = forecastInput(p, config, [chunk])
   const { s } = localFeatures(p, { ...config, local }, codes, x, states, forecast)
   const last = (rows: Tensor) => slice(rows, 0, chunk - 1, chunk)
-  return head(p, config, { h: newest, s: last(s), forecast: forecast && last(forecast) })
+  return head(p, config, { h: newest, s: last(s), r, forecast: forecast && last(forecast) })
 }

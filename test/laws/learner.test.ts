@@ -39,6 +39,10 @@ const LARGE_LOCAL: FlagshipConfig = {
   local: { channels: 2, dilations: [1, 2, 1200, 5], skip: 3 },
 }
 const LARGE_FORECAST: FlagshipConfig = { ...LARGE_LOCAL, forecast: { curves: 2 } }
+const LARGE_RECALL: FlagshipConfig = {
+  ...LARGE_LOCAL,
+  recall: { width: 3, heads: 2, taps: 5, ahead: 2 },
+}
 const TOKENS = 9
 const DROPPING: FlagshipConfig = {
   ...STREAM,
@@ -126,6 +130,7 @@ describe('the learner, which cuts time into stretches and phases into blocks', (
     ['stream', LARGE, 'all'],
     ['stream + local', LARGE_LOCAL, 'all'],
     ['stream + local, a window', { ...LARGE_LOCAL, window: 3 }, 'all'],
+    ['stream + local + recall', LARGE_RECALL, 'all'],
     ['stream + local, its local part alone', LARGE_LOCAL, 'local'],
     ['stream + local + forecast', LARGE_FORECAST, 'all'],
     ['stream + local + forecast, without the context', LARGE_FORECAST, 'local'],

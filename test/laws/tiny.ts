@@ -24,6 +24,7 @@ import {
 } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import { forecastInput } from '../../src/models/flagship-programs.js'
+import { recall, recallRows, recallStates } from '../../src/models/flagship-recall.js'
 import { FORECAST_WIDTH, Forecaster } from '../../src/models/forecast.js'
 import type { Arrays } from '../../src/models/model.js'
 import type { Stateful } from '../../src/nn/layers.js'
@@ -62,6 +63,12 @@ export const FORECAST: FlagshipConfig = { ...LOCAL, forecast: { curves: 2 } }
 /** A token sees itself and one before it in each layer, three of a segment through both. */
 export const WINDOW: FlagshipConfig = { ...LOCAL, window: 2 }
 
+/** The same with a recall of what came after places that sound alike. */
+export const RECALL: FlagshipConfig = {
+  ...LOCAL,
+  recall: { width: 5, heads: 2, taps: 7, ahead: 3 },
+}
+
 export const PAPER: FlagshipConfig = { ...STREAM, form: 'paper' }
 
 /** The forms in which every sample is a target. */
@@ -70,6 +77,7 @@ export const FORMS: [string, FlagshipConfig][] = [
   ['stream + local', LOCAL],
   ['stream + local + forecast', FORECAST],
   ['stream + local, a window', WINDOW],
+  ['stream + local + recall', RECALL],
 ]
 
 /** Value of every code. */
@@ -292,7 +300,18 @@ export function denseGraph(config: FlagshipConfig, options: DenseOptions) {
     const found = localFeatures(p, { ...config, local }, codes, x, states, forecast)
     s = slice(found.s, 0, before, time)
   }
-  const heard = { h, s, forecast: forecast && slice(forecast, 0, before, time) }
+  let r: Tensor | undefined
+  if (config.recall && part === 'all') {
+    const mine = { ...config, recall: config.recall }
+    const rows = recallRows(p, mine, x, zeros(recallStates(mine))).r
+    const byPhase = reshape(slice(rows, 0, before, time), [tokens, chunk, rows.shape[1]!])
+    const look = { queries: tokens, window: Math.min(tokens, window - 1) }
+    if (window > 1) {
+      const found = recall(p, mine, transpose(byPhase, [1, 0, 2]), look)
+      r = reshape(transpose(found, [1, 0, 2]), [targets, found.shape[2]!])
+    }
+  }
+  const heard = { h, s, r, forecast: forecast && slice(forecast, 0, before, time) }
   return { graph, p, x, forecast, logits: head(p, config, heard), targets }
 }
 

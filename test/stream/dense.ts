@@ -19,6 +19,7 @@ import {
   localFeatures,
   localLayers,
 } from '../../src/models/flagship.js'
+import { recall, recallRows, recallStates } from '../../src/models/flagship-recall.js'
 import { FORECAST_WIDTH, Forecaster } from '../../src/models/forecast.js'
 import type { Arrays } from '../../src/models/model.js'
 import type { Stateful } from '../../src/nn/layers.js'
@@ -69,7 +70,16 @@ export async function denseLogits(
     const states = zeros(localLayers(local))
     s = slice(localFeatures(p, { ...config, local }, input32, x, states, forecast).s, 0, 0, time)
   }
-  const program = await engine.compile({ logits: head(p, config, { h: inTime, s, forecast }) })
+  let r: Tensor | undefined
+  if (config.recall && window > 1) {
+    const mine = { ...config, recall: config.recall }
+    const rows = recallRows(p, mine, x, zeros(recallStates(mine))).r
+    const tokensOf = transpose(reshape(rows, [tokens, chunk, rows.shape[1]!]), [1, 0, 2])
+    const look = { queries: tokens, window: Math.min(tokens, window - 1) }
+    const found = transpose(recall(p, mine, tokensOf, look), [1, 0, 2])
+    r = reshape(found, [time, found.shape[2]!])
+  }
+  const program = await engine.compile({ logits: head(p, config, { h: inTime, s, r, forecast }) })
   const used = [...program.inputs.keys()].map((name) => [name, feeds[name]!])
   const { logits } = await program.run(Object.fromEntries(used))
   await program.dispose()

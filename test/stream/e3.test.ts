@@ -4,7 +4,7 @@ import { Engine } from '../../src/engine/index.js'
 import { type FlagshipConfig, flagshipPresets } from '../../src/models/flagship.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import type { PackOptions } from '../../src/stream/pack.js'
-import { distance, LOCAL, randomCodes, randomParameters, STREAM } from '../laws/tiny.js'
+import { distance, LOCAL, RECALL, randomCodes, randomParameters, STREAM } from '../laws/tiny.js'
 import { denseLogits } from './dense.js'
 import { openFeed } from './models.js'
 
@@ -27,6 +27,8 @@ const FORMS: [string, FlagshipConfig][] = [
   ['stream', { ...STREAM, forecast: null }],
   ['stream + local', { ...LOCAL, forecast: null }],
   ['stream + local, a window', { ...LOCAL, forecast: null, window: 3 }],
+  ['stream + local + recall', { ...RECALL, forecast: null }],
+  ['wider, with a recall', { ...MIDDLE, recall: { width: 18, heads: 3, taps: 20, ahead: 1 } }],
   ['stream + local + forecast', { ...LOCAL, forecast: { curves: 2 } }],
   ['wider, absorbed heads', MIDDLE],
   ['wider, narrow heads', { ...MIDDLE, headWidth: 5 }],
