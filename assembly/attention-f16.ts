@@ -8,7 +8,8 @@ import { toHalves } from './half'
 
 /** As `rememberF32`, halves of the numbers. */
 export function rememberF16(
-  cache: usize,
+  position: usize,
+  rows: usize,
   phases: u32,
   phaseBytes: u32,
   rowBytes: u32,
@@ -18,7 +19,7 @@ export function rememberF16(
   width: u32,
   padded: u32,
 ): void {
-  let to = nextRow(cache, phases, phaseBytes, rowBytes, window)
+  let to = nextRow(position, rows, phases, phaseBytes, rowBytes, window)
   for (let g: u32 = 0; g < groups; g++) {
     toHalves(x, width, to)
     x += (<usize>width) << 2
@@ -32,6 +33,7 @@ export function rememberF16(
  * @param scratch (groups heads) (2 padded + padWindow) numbers, then a tile of rows in float32
  */
 export function attendF16(
+  position: usize,
   keys: usize,
   values: usize,
   phaseBytes: u32,
@@ -48,6 +50,6 @@ export function attendF16(
   y: usize,
 ): void {
   attendRows(
-    keys, values, phaseBytes, rowBytes, window, padWindow, groups, heads, width, padded, q, bias, scratch, y, true,
+    position, keys, values, phaseBytes, rowBytes, window, padWindow, groups, heads, width, padded, q, bias, scratch, y, true,
   )
 }

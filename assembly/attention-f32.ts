@@ -117,11 +117,13 @@ function mix(
 const TILE: u32 = ATTENTION_TILE
 
 /**
+ * @param position of the cache of keys; that of values stands at the same
  * @param q [groups * heads, width], y the same
  * @param bias [groups * heads, 2 padWindow]: of distance (window - 1 - i) mod window at i
  * @param scratch (groups heads) (2 padded + padWindow) numbers
  */
 export function attendF32(
+  position: usize,
   keys: usize,
   values: usize,
   phaseBytes: u32,
@@ -138,13 +140,14 @@ export function attendF32(
   y: usize,
 ): void {
   attendRows(
-    keys, values, phaseBytes, rowBytes, window, padWindow, groups, heads, width, padded, q, bias, scratch, y, false,
+    position, keys, values, phaseBytes, rowBytes, window, padWindow, groups, heads, width, padded, q, bias, scratch, y, false,
   )
 }
 
 /** @param isHalf rows are halves, and a tile of them in float32 goes behind the scratch */
 @inline
 export function attendRows(
+  position: usize,
   keys: usize,
   values: usize,
   phaseBytes: u32,
@@ -161,7 +164,7 @@ export function attendRows(
   y: usize,
   isHalf: bool,
 ): void {
-  const tokens = newestCount(keys)
+  const tokens = newestCount(position)
   const count = min<u32>(tokens, window)
   const slot = (tokens - 1) % window
   const headBytes = (<usize>padded) << 2
@@ -176,8 +179,8 @@ export function attendRows(
     memory.fill(queries + h * headBytes, 0, headBytes)
     memory.copy(queries + h * headBytes, q + ((h * width) << 2), (<usize>width) << 2)
   }
-  const keyRows = newestRows(keys, phaseBytes)
-  const valueRows = newestRows(values, phaseBytes)
+  const keyRows = newestRows(position, keys, phaseBytes)
+  const valueRows = newestRows(position, values, phaseBytes)
   const floats = groups * padded
   const step: usize = isHalf ? <usize>floats << 2 : rowBytes
   for (let first: u32 = 0; first < count; first += TILE) {

@@ -341,6 +341,7 @@ function storeFour(sums: v128, scales: usize, factors: v128, rest: u32, y: usize
  * @param scratch (groups heads) (2 padded + padWindow) numbers
  */
 export function attendInt8(
+  position: usize,
   keys: usize,
   values: usize,
   phaseBytes: u32,
@@ -358,7 +359,7 @@ export function attendInt8(
   keyScales: usize,
   valueScales: usize,
 ): void {
-  const tokens = newestCount(keys)
+  const tokens = newestCount(position)
   const count = min<u32>(tokens, window)
   const slot = (tokens - 1) % window
   const headBytes = (<usize>padded) << 2
@@ -368,8 +369,8 @@ export function attendInt8(
   const weights = queries + all * headBytes
   const mixed = weights + all * scoreBytes
   const biasStart = bias + ((<usize>(window - 1 - slot)) << 2)
-  const keyRows = newestRows(keys, phaseBytes)
-  const valueRows = newestRows(values, phaseBytes)
+  const keyRows = newestRows(position, keys, phaseBytes)
+  const valueRows = newestRows(position, values, phaseBytes)
   const step = <usize>rowBytes
 
   for (let h: usize = 0; h < all; h++) {

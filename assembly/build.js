@@ -13,9 +13,13 @@ const root = dirname(here)
 const out = join(root, 'dist', 'stream')
 const generated = join(root, 'src', 'stream', 'generated')
 
+const relaxed = ['--enable', 'relaxed-simd']
+const threads = ['--enable', 'threads', '--sharedMemory', '--maximumMemory', '65536']
 const BUILDS = {
   'kernels.wasm': [],
-  'kernels-relaxed.wasm': ['--enable', 'relaxed-simd'],
+  'kernels-relaxed.wasm': relaxed,
+  'kernels-threads.wasm': threads,
+  'kernels-relaxed-threads.wasm': [...relaxed, ...threads],
 }
 
 const sources = [

@@ -1,31 +1,37 @@
 /**
- * Caches: what a layer remembers of every token, phase by phase, so that a sample reads one stretch.
- * [next phase, next token, newest phase, newest token: u32; rows]. A phase is a ring of `window`
- * rows; a row has `groups` parts of `width` numbers, each padded to `padded`.
+ * Caches: what a layer remembers of every token, phase by phase, so that a sample reads one stretch. A
+ * phase is a ring of `window` rows; a row has `groups` parts of `width` numbers, each padded to
+ * `padded`. Its position lies apart, one for each thread: [next phase, next token, newest phase, newest
+ * token: u32].
  */
-import { CACHE_HEADER } from '../src/stream/opcodes'
 
 /** Moves on by one row, to be written by the caller. */
-export function nextRow(cache: usize, phases: u32, phaseBytes: u32, rowBytes: u32, window: u32): usize {
-  const phase = load<u32>(cache)
-  const token = load<u32>(cache, 4)
-  store<u32>(cache, phase, 8)
-  store<u32>(cache, token, 12)
+export function nextRow(
+  position: usize,
+  rows: usize,
+  phases: u32,
+  phaseBytes: u32,
+  rowBytes: u32,
+  window: u32,
+): usize {
+  const phase = load<u32>(position)
+  const token = load<u32>(position, 4)
+  store<u32>(position, phase, 8)
+  store<u32>(position, token, 12)
   const isLast = phase + 1 >= phases
-  store<u32>(cache, isLast ? 0 : phase + 1)
-  if (isLast) store<u32>(cache, token + 1, 4)
-  const rows = cache + CACHE_HEADER + <usize>phase * phaseBytes
-  return rows + <usize>(token % window) * rowBytes
+  store<u32>(position, isLast ? 0 : phase + 1)
+  if (isLast) store<u32>(position, token + 1, 4)
+  return rows + <usize>phase * phaseBytes + <usize>(token % window) * rowBytes
 }
 
 /** Rows of the newest phase. */
-export function newestRows(cache: usize, phaseBytes: u32): usize {
-  return cache + CACHE_HEADER + <usize>load<u32>(cache, 8) * phaseBytes
+export function newestRows(position: usize, rows: usize, phaseBytes: u32): usize {
+  return rows + <usize>load<u32>(position, 8) * phaseBytes
 }
 
 /** Tokens so far of the newest phase. */
-export function newestCount(cache: usize): u32 {
-  return load<u32>(cache, 12) + 1
+export function newestCount(position: usize): u32 {
+  return load<u32>(position, 12) + 1
 }
 
 /** The head that goes with `h`: the next of its group, or itself. */
@@ -35,7 +41,8 @@ export function other(h: usize, all: usize, heads: u32): usize {
 }
 
 export function rememberF32(
-  cache: usize,
+  position: usize,
+  rows: usize,
   phases: u32,
   phaseBytes: u32,
   rowBytes: u32,
@@ -45,7 +52,7 @@ export function rememberF32(
   width: u32,
   padded: u32,
 ): void {
-  let to = nextRow(cache, phases, phaseBytes, rowBytes, window)
+  let to = nextRow(position, rows, phases, phaseBytes, rowBytes, window)
   for (let g: u32 = 0; g < groups; g++) {
     memory.copy(to, x, (<usize>width) << 2)
     x += (<usize>width) << 2
@@ -59,7 +66,8 @@ export function rememberF32(
  * @param factors [groups, padded] what numbers are multiplied with to be int8
  */
 export function rememberInt8(
-  cache: usize,
+  position: usize,
+  rows: usize,
   phases: u32,
   phaseBytes: u32,
   rowBytes: u32,
@@ -70,7 +78,7 @@ export function rememberInt8(
   padded: u32,
   factors: usize,
 ): void {
-  let to = nextRow(cache, phases, phaseBytes, rowBytes, window)
+  let to = nextRow(position, rows, phases, phaseBytes, rowBytes, window)
   for (let g: u32 = 0; g < groups; g++) {
     for (let i: u32 = 0; i < width; i++) {
       const at = (<usize>i) << 2

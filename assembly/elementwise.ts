@@ -3,7 +3,7 @@ import { erf4, exp4, most4, sigmoid4, sum4, tanh4 } from './math'
 
 /** Four numbers from memory of which `rest` exist. */
 @inline
-function loadSome(x: usize, rest: u32): v128 {
+export function loadSome(x: usize, rest: u32): v128 {
   if (rest >= 4) return v128.load(x)
   return f32x4(load<f32>(x), rest > 1 ? load<f32>(x, 4) : 0, rest > 2 ? load<f32>(x, 8) : 0, 0)
 }

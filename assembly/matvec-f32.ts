@@ -3,7 +3,7 @@
  * block is read in one stretch and its sums stay in registers; what is left comes in blocks of 8.
  */
 import { madd } from './math'
-import { beginSmall, endSmall, finish } from './output'
+import { finish, finishEight } from './output'
 
 /** @param w [blocks, inputs, 32 or 8], bias padded to 8, x [inputs], y [outputs] */
 export function matvecF32(
@@ -58,10 +58,7 @@ export function matvecF32(
       a1 = madd(v, v128.load(w, 16), a1)
       w += 32
     }
-    const to = beginSmall(y, rest)
-    finish(a0, bias, to, flags, 0)
-    finish(a1, bias, to, flags, 16)
-    endSmall(to, y, rest)
+    finishEight(a0, a1, bias, y, flags, rest)
     y += 32
     bias += 32
     rest -= min<u32>(rest, 8)

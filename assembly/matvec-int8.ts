@@ -5,8 +5,13 @@
  * Weights come two to a word (see words.ts).
  */
 import { LIST_HEADER } from '../src/stream/opcodes'
+import { finishInt, finishSomeInt } from './output'
 import { high, low, offsetOf } from './words'
-import { beginSmall, endSmall, finishInt } from './output'
+
+@inline
+function lowerOf(words: v128, upper: v128, offset: v128): v128 {
+  return i32x4.sub(i32x4.sub(words, i32x4.shl(upper, 8)), offset)
+}
 
 /** Eight results from the sums over words and those over upper bytes. */
 @inline
@@ -20,8 +25,7 @@ function finishWords(
   flags: u32,
   at: usize,
 ): void {
-  const lower = i32x4.sub(i32x4.sub(words, i32x4.shl(upper, 8)), offset)
-  finishInt(lower, scales, bias, y, flags, at)
+  finishInt(lowerOf(words, upper, offset), scales, bias, y, flags, at)
   finishInt(upper, scales, bias, y, flags, at + 16)
 }
 
@@ -83,9 +87,8 @@ export function matvecInt8(
       b = i32x4.add(b, i32x4.dot_i16x8_s(v, i16x8.shr_s(m, 8)))
       w += 16
     }
-    const to = beginSmall(y, rest)
-    finishWords(a, b, offset, scales, bias, to, flags, 0)
-    endSmall(to, y, rest)
+    finishSomeInt(lowerOf(a, b, offset), scales, bias, y, flags, rest)
+    finishSomeInt(b, scales + 16, bias + 16, y + 16, flags, rest - 4)
     y += 32
     bias += 32
     scales += 32
@@ -169,9 +172,8 @@ export function matvecInt8Sparse(
       b = i32x4.add(b, i32x4.dot_i16x8_s(v, i16x8.shr_s(z, 8)))
     }
     w += <usize>inputs << 3
-    const to = beginSmall(y, rest)
-    finishWords(a, b, offset, scales, bias, to, flags, 0)
-    endSmall(to, y, rest)
+    finishSomeInt(lowerOf(a, b, offset), scales, bias, y, flags, rest)
+    finishSomeInt(b, scales + 16, bias + 16, y + 16, flags, rest - 4)
     y += 32
     bias += 32
     scales += 32

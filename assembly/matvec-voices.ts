@@ -5,7 +5,7 @@
  */
 import { madd } from './math'
 import { matvecF32 } from './matvec-f32'
-import { beginSmall, endSmall, finish } from './output'
+import { finish, finishEight } from './output'
 
 @inline
 function state(states: usize, voice: u32): usize {
@@ -93,10 +93,10 @@ function fourF32(
         d1 = madd(v, n, d1)
         at += step
       }
-      eight(a0, a1, bias, y0, flags, rest)
-      eight(b0, b1, bias, y1, flags, rest)
-      eight(c0, c1, bias, y2, flags, rest)
-      eight(d0, d1, bias, y3, flags, rest)
+      finishEight(a0, a1, bias, y0, flags, rest)
+      finishEight(b0, b1, bias, y1, flags, rest)
+      finishEight(c0, c1, bias, y2, flags, rest)
+      finishEight(d0, d1, bias, y3, flags, rest)
       y0 += 32
       y1 += 32
       y2 += 32
@@ -149,10 +149,10 @@ function twoF32(
         b3 = madd(v, m, b3)
         at += 128
       }
-      eight(a0, a1, bias, y0, flags, 8)
-      eight(b0, b1, bias, y1, flags, 8)
-      eight(a2, a3, bias + 32, y0 + 32, flags, 8)
-      eight(b2, b3, bias + 32, y1 + 32, flags, 8)
+      finishEight(a0, a1, bias, y0, flags, 8)
+      finishEight(b0, b1, bias, y1, flags, 8)
+      finishEight(a2, a3, bias + 32, y0 + 32, flags, 8)
+      finishEight(b2, b3, bias + 32, y1 + 32, flags, 8)
       y0 += 64
       y1 += 64
       bias += 64
@@ -176,20 +176,11 @@ function twoF32(
       b1 = madd(v, n, b1)
       w += 32
     }
-    eight(a0, a1, bias, y0, flags, rest)
-    eight(b0, b1, bias, y1, flags, rest)
+    finishEight(a0, a1, bias, y0, flags, rest)
+    finishEight(b0, b1, bias, y1, flags, rest)
     y0 += 32
     y1 += 32
     bias += 32
     rest -= min<u32>(rest, 8)
   }
-}
-
-/** Stores eight results of which `rest` exist. */
-@inline
-function eight(a: v128, b: v128, bias: usize, y: usize, flags: u32, rest: u32): void {
-  const to = beginSmall(y, rest)
-  finish(a, bias, to, flags, 0)
-  finish(b, bias, to, flags, 16)
-  endSmall(to, y, rest)
 }

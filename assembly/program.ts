@@ -1,5 +1,6 @@
 /** The interpreter: a call runs all instructions of a sample (see src/stream/opcodes.ts). */
 import { Opcode } from '../src/stream/opcodes'
+import { barrier } from './barrier'
 import { attendF16, rememberF16 } from './attention-f16'
 import { attendF32 } from './attention-f32'
 import { attendInt8 } from './attention-int8'
@@ -149,51 +150,54 @@ function instruction(opcode: u32, pc: usize, s: usize): usize {
     case Opcode.RememberF32:
       rememberF32(
         s + n(pc, 0),
-        n(pc, 1),
+        s + n(pc, 1),
         n(pc, 2),
         n(pc, 3),
         n(pc, 4),
-        s + n(pc, 5),
-        n(pc, 6),
-        n(pc, 7),
-        n(pc, 8),
-      )
-      pc += 36
-      break
-    case Opcode.RememberF16:
-      rememberF16(
-        s + n(pc, 0),
-        n(pc, 1),
-        n(pc, 2),
-        n(pc, 3),
-        n(pc, 4),
-        s + n(pc, 5),
-        n(pc, 6),
-        n(pc, 7),
-        n(pc, 8),
-      )
-      pc += 36
-      break
-    case Opcode.RememberInt8:
-      rememberInt8(
-        s + n(pc, 0),
-        n(pc, 1),
-        n(pc, 2),
-        n(pc, 3),
-        n(pc, 4),
-        s + n(pc, 5),
-        n(pc, 6),
+        n(pc, 5),
+        s + n(pc, 6),
         n(pc, 7),
         n(pc, 8),
         n(pc, 9),
       )
       pc += 40
       break
+    case Opcode.RememberF16:
+      rememberF16(
+        s + n(pc, 0),
+        s + n(pc, 1),
+        n(pc, 2),
+        n(pc, 3),
+        n(pc, 4),
+        n(pc, 5),
+        s + n(pc, 6),
+        n(pc, 7),
+        n(pc, 8),
+        n(pc, 9),
+      )
+      pc += 40
+      break
+    case Opcode.RememberInt8:
+      rememberInt8(
+        s + n(pc, 0),
+        s + n(pc, 1),
+        n(pc, 2),
+        n(pc, 3),
+        n(pc, 4),
+        n(pc, 5),
+        s + n(pc, 6),
+        n(pc, 7),
+        n(pc, 8),
+        n(pc, 9),
+        n(pc, 10),
+      )
+      pc += 44
+      break
     case Opcode.AttendF32:
       attendF32(
         s + n(pc, 0),
         s + n(pc, 1),
-        n(pc, 2),
+        s + n(pc, 2),
         n(pc, 3),
         n(pc, 4),
         n(pc, 5),
@@ -201,18 +205,19 @@ function instruction(opcode: u32, pc: usize, s: usize): usize {
         n(pc, 7),
         n(pc, 8),
         n(pc, 9),
-        s + n(pc, 10),
-        n(pc, 11),
-        s + n(pc, 12),
+        n(pc, 10),
+        s + n(pc, 11),
+        n(pc, 12),
         s + n(pc, 13),
+        s + n(pc, 14),
       )
-      pc += 64
+      pc += 68
       break
     case Opcode.AttendF16:
       attendF16(
         s + n(pc, 0),
         s + n(pc, 1),
-        n(pc, 2),
+        s + n(pc, 2),
         n(pc, 3),
         n(pc, 4),
         n(pc, 5),
@@ -220,18 +225,19 @@ function instruction(opcode: u32, pc: usize, s: usize): usize {
         n(pc, 7),
         n(pc, 8),
         n(pc, 9),
-        s + n(pc, 10),
-        n(pc, 11),
-        s + n(pc, 12),
+        n(pc, 10),
+        s + n(pc, 11),
+        n(pc, 12),
         s + n(pc, 13),
+        s + n(pc, 14),
       )
-      pc += 64
+      pc += 68
       break
     case Opcode.AttendInt8:
       attendInt8(
         s + n(pc, 0),
         s + n(pc, 1),
-        n(pc, 2),
+        s + n(pc, 2),
         n(pc, 3),
         n(pc, 4),
         n(pc, 5),
@@ -239,14 +245,15 @@ function instruction(opcode: u32, pc: usize, s: usize): usize {
         n(pc, 7),
         n(pc, 8),
         n(pc, 9),
-        s + n(pc, 10),
-        n(pc, 11),
-        s + n(pc, 12),
+        n(pc, 10),
+        s + n(pc, 11),
+        n(pc, 12),
         s + n(pc, 13),
-        n(pc, 14),
+        s + n(pc, 14),
         n(pc, 15),
+        n(pc, 16),
       )
-      pc += 64
+      pc += 68
       break
     case Opcode.Curves:
       curves(
@@ -272,6 +279,10 @@ function instruction(opcode: u32, pc: usize, s: usize): usize {
       pc += 8
       break
     }
+    case Opcode.Barrier:
+      barrier(n(pc, 0), n(pc, 1), n(pc, 2))
+      pc += 12
+      break
     default:
       return 0
   }

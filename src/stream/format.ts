@@ -19,7 +19,7 @@ export {
 } from './header.js'
 
 const MAGIC = 'LONGWAVE'
-const VERSION = 1
+const VERSION = 2
 const PREAMBLE = 32
 const CRC_AT = 20
 /** Address of the constants; below are the kernels' own tables. */

@@ -1,6 +1,6 @@
 /** The header of a packed model, and what it may say: every number is within its bounds before it is used. */
 import { PackedModelError } from './errors.js'
-import { CACHE_HEADER } from './opcodes.js'
+import { POSITION_BYTES } from './opcodes.js'
 
 /** Where a vector lies in the state. */
 export interface Place {
@@ -17,7 +17,10 @@ export const CACHE_BYTES: Readonly<Record<CacheType, number>> = { f32: 4, f16: 2
 
 /** Where a cache lies in the state (see assembly/cache.ts); bytes of its rows and phases. */
 export interface CachePlace {
+  /** Of its rows. */
   at: number
+  /** Where each thread has its position. */
+  positions: number[]
   type: CacheType
   phases: number
   window: number
@@ -33,8 +36,8 @@ export interface CachePlace {
 export interface PackedHeader {
   precision: 'f32' | 'int8'
   cache: CacheType
-  /** Address of the first instruction. */
-  program: number
+  /** Addresses of the first instruction of each thread. */
+  programs: number[]
   /** Address of the state, and its bytes. */
   state: number
   stateBytes: number
@@ -54,12 +57,16 @@ export interface Bounds {
 /** @throws PackedModelError that says what is wrong */
 export function checkHeader(json: unknown, { from, end, most }: Bounds): PackedHeader {
   if (!isRecord(json)) refuse('has an unreadable header', 'an object', shown(json))
-  const { precision, cache, program, state, stateBytes, inputs, output, vectors, caches } = json
+  const { precision, cache, programs, state, stateBytes, inputs, output, vectors, caches } = json
   if (precision !== 'f32' && precision !== 'int8') {
     refuse('has numbers of an unknown kind', 'f32 or int8', shown(precision))
   }
   if (!isCacheType(cache)) refuse('has caches of an unknown kind', KINDS, shown(cache))
-  if (!isWithin(program, from, end - 4) || program % 4 !== 0) {
+  if (!Array.isArray(programs) || programs.length === 0) {
+    refuse('has no program', 'one for each thread', shown(programs))
+  }
+  for (const program of programs) {
+    if (isWithin(program, from, end - 4) && program % 4 === 0) continue
     refuse('has its program outside', `an address below ${end}`, shown(program))
   }
   if (!isWithin(state, end, most) || !isWithin(stateBytes, 0, most - state)) {
@@ -77,7 +84,7 @@ export function checkHeader(json: unknown, { from, end, most }: Bounds): PackedH
   }
   for (const [name, place] of Object.entries(vectors)) checkPlace(name, place, stateBytes)
   for (const [name, place] of Object.entries(caches)) {
-    checkCache(name, place, stateBytes, { from, end, most })
+    checkCache(name, place, stateBytes, programs.length, { from, end, most })
   }
   return json as unknown as PackedHeader
 }
@@ -98,14 +105,20 @@ function checkCache(
   name: string,
   place: unknown,
   stateBytes: number,
+  threads: number,
   { from, end }: Bounds,
 ): asserts place is CachePlace {
   if (!isRecord(place)) refuse(`does not place ${name}`, 'an object', shown(place))
-  const { at, type, phases, window, groups, width, padded, rowBytes, phaseBytes, factors } = place
+  const { at, positions, type, phases, window, groups, width, padded } = place
+  const { rowBytes, phaseBytes, factors } = place
   if (!isCacheType(type)) refuse(`has ${name} of an unknown kind`, KINDS, shown(type))
   const isCount = (n: unknown): n is number => isWithin(n, 1, stateBytes)
   if (!isWithin(at, 0, stateBytes) || at % 16) {
     refuse(`places ${name} outside of its state`, `an address below ${stateBytes}`, shown(at))
+  }
+  const isPosition = (n: unknown) => isWithin(n, 0, stateBytes - POSITION_BYTES) && n % 4 === 0
+  if (!(Array.isArray(positions) && positions.length === threads && positions.every(isPosition))) {
+    refuse(`has ${name} without a position`, `one for each of ${threads} threads`, shown(positions))
   }
   if (!(isCount(groups) && isCount(padded) && isWithin(width, 1, padded))) {
     const got = `${shown(groups)} x ${shown(width)} of ${shown(padded)}`
@@ -118,7 +131,7 @@ function checkCache(
   if (!(isCount(window) && isCount(phaseBytes)) || phaseBytes < window * rowBytes) {
     refuse(`has phases of ${name} that do not hold their rows`, 'more bytes', shown(phaseBytes))
   }
-  if (!isCount(phases) || CACHE_HEADER + phases * phaseBytes > stateBytes - at) {
+  if (!isCount(phases) || phases * phaseBytes > stateBytes - at) {
     refuse(`places ${name} outside of its state`, 'fewer phases', shown(phases))
   }
   if (type !== 'int8') return

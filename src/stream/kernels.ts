@@ -22,19 +22,27 @@ export interface KernelOptions {
    * products gain nothing from it.
    */
   exact?: boolean
+  /** Over a memory that several threads share. */
+  threads?: boolean
 }
 
 /** The builds of the kernels, as modules that hold them: nothing to fetch, in any runtime or bundle. */
 const BUILDS = {
   plain: () => import('./generated/kernels.js'),
   relaxed: () => import('./generated/kernels-relaxed.js'),
+  'plain, threads': () => import('./generated/kernels-threads.js'),
+  'relaxed, threads': () => import('./generated/kernels-relaxed-threads.js'),
 }
 
 const compiled = new Map<keyof typeof BUILDS, Promise<WebAssembly.Module>>()
 
 /** Compiles the kernels that this runtime takes, once. */
-export function loadKernels({ exact = false }: KernelOptions = {}): Promise<WebAssembly.Module> {
-  const build = !exact && hasRelaxedSimd() ? 'relaxed' : 'plain'
+export function loadKernels({
+  exact = false,
+  threads = false,
+}: KernelOptions = {}): Promise<WebAssembly.Module> {
+  const kind = !exact && hasRelaxedSimd() ? 'relaxed' : 'plain'
+  const build = threads ? (`${kind}, threads` as const) : kind
   const known = compiled.get(build)
   if (known) return known
   const module = BUILDS[build]().then(({ base64 }) => WebAssembly.compile(bytesOf(base64)))

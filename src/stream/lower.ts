@@ -1,6 +1,6 @@
 /** From a step plan to instructions and places in memory. */
 import type { CacheSpec, Every, Instruction, RingSpec, StepPlan } from '../nn/step-plan.js'
-import { byFourModes, byInput, paddedTo, wordsByInput } from './blocks.js'
+import { byFourModes, byInput, type Int8Weights, paddedTo, wordsByInput } from './blocks.js'
 import { PlanError } from './errors.js'
 import {
   aligned,
@@ -12,8 +12,17 @@ import {
   type Place,
 } from './format.js'
 import { Constants, floatWord, State, Words } from './memory-plan.js'
-import { ATTENTION_TILE, CACHE_HEADER, Flag, LIST_HEADER, Opcode, RING_HEADER } from './opcodes.js'
+import {
+  ATTENTION_TILE,
+  BARRIER_BYTES,
+  Flag,
+  LIST_HEADER,
+  Opcode,
+  POSITION_BYTES,
+  RING_HEADER,
+} from './opcodes.js'
 import type { Ranges, Scheme, Source } from './precision.js'
+import { type Parts, type Share, type Sharing, share } from './sharing.js'
 
 /** Where a ring lies and what its columns are. */
 interface Ring extends RingSpec {
@@ -22,7 +31,7 @@ interface Ring extends RingSpec {
   source: Source | undefined
 }
 
-/** Where a cache lies. Rows and dims are padded to what the kernels read at once. */
+/** Where the rows of a cache lie. Rows and dims are padded to what the kernels read at once. */
 interface Cache extends CacheSpec {
   at: number
   padWindow: number
@@ -34,12 +43,37 @@ interface Cache extends CacheSpec {
   scales: number
 }
 
+/** Addresses of a product's weights. */
+interface Product {
+  w: number
+  scales: number
+  bias: number
+}
+
 export interface Lowering {
   scheme: Scheme
   /** Numbers of the caches. */
   cache: CacheType
   /** Scales of an int8 cache. */
   cacheRanges: Ranges['caches'] | undefined
+  /** Threads that do a step together. */
+  threads: number
+}
+
+/** What one thread has for itself. */
+class Thread {
+  readonly words = new Words()
+  /** Its copies of whole vectors that are not shared. */
+  readonly places = new Map<string, number>()
+  readonly rings = new Map<string, Ring>()
+  /** Positions of caches. */
+  readonly positions = new Map<string, number>()
+  /** Integers made of vectors that have not changed since. */
+  readonly integers = new Map<string, number>()
+  /** Counters of samples, by period. */
+  readonly counters = new Map<number, number>()
+
+  constructor(readonly index: number) {}
 }
 
 /** Places of a sparse list: room for a whole write of eight behind the last. */
@@ -54,44 +88,74 @@ export function lower(plan: StepPlan, lowering: Lowering): PackedModel {
 class Lowerer {
   readonly #constants = new Constants()
   readonly #state = new State()
-  readonly #words = new Words()
-  readonly #places: Record<string, Place> = {}
-  readonly #rings = new Map<string, Ring>()
-  readonly #caches = new Map<string, Cache>()
+  /** By name; a part's address counts from its whole. */
+  readonly #vectors = new Map<string, Place>()
   /** The vector that a part belongs to. */
   readonly #owners = new Map<string, string>()
-  /** Integers made of vectors that have not changed since. */
-  readonly #integers = new Map<string, number>()
-  /** Counters of samples, by period. */
-  readonly #counters = new Map<number, number>()
+  /** Whole vectors that threads share, the inputs among them. */
+  readonly #shared = new Map<string, number>()
+  readonly #caches = new Map<string, Cache>()
+  /** Weights as the kernels want them, by name and part. */
+  readonly #products = new Map<string, Product>()
+  readonly #sharing: Sharing
+  readonly #threads: readonly Thread[]
+  /** The one whose program is being written. */
+  #thread: Thread
 
   constructor(
     readonly plan: StepPlan,
     readonly lowering: Lowering,
-  ) {}
+  ) {
+    for (const { name, part } of plan.vectors) this.#owners.set(name, part?.of ?? name)
+    this.#sharing = share(plan, lowering.threads, (name) => this.#ownerOf(name))
+    this.#threads = Array.from({ length: lowering.threads }, (_, index) => new Thread(index))
+    this.#thread = this.#threads[0]!
+  }
 
   run(): PackedModel {
     const { plan } = this
+    // not in the state: threads that leave a step may still be looking at it
+    const barrier = this.#constants.add(
+      new Uint32Array((this.lowering.threads * BARRIER_BYTES) / 4),
+    )
     this.#placeVectors()
-    for (const ring of plan.rings) this.#rings.set(ring.name, this.#placeRing(ring))
     for (const cache of plan.caches) this.#caches.set(cache.name, this.#placeCache(cache))
-    for (let i = 0; i < plan.instructions.length; ) i = this.#block(i)
-    for (const [period, counter] of this.#counters) this.#words.add(Opcode.Count, counter, period)
-    this.#words.add(Opcode.End)
-    const program = this.#constants.add(this.#words.build())
+    const programs = this.#threads.map((thread) => {
+      this.#thread = thread
+      for (const ring of plan.rings) thread.rings.set(ring.name, this.#placeRing(ring))
+      for (const { name } of plan.caches) {
+        thread.positions.set(name, this.#state.add(POSITION_BYTES))
+      }
+      return this.#program(barrier)
+    })
+    this.#thread = this.#threads[0]!
     const constants = this.#constants.bytes()
+    const vectors = plan.vectors.map(({ name }) => [name, this.#place(name)] as const)
     const header: PackedHeader = {
       precision: this.lowering.scheme.products.size > 0 ? 'int8' : 'f32',
       cache: this.lowering.cache,
-      program,
+      programs,
       state: aligned(this.#constants.end),
       stateBytes: this.#state.bytes,
       inputs: [...plan.inputs],
       output: plan.output,
-      vectors: this.#places,
+      vectors: Object.fromEntries(vectors),
       caches: this.#cachePlaces(),
     }
     return { header, constants }
+  }
+
+  /** Writes the program of a thread. Returns its address. */
+  #program(barrier: number): number {
+    const { words, counters, index } = this.#thread
+    const wait = () => {
+      words.add(Opcode.Barrier, barrier, index, this.#threads.length)
+    }
+    for (let i = 0; i < this.plan.instructions.length; ) i = this.#block(i, wait)
+    for (const [period, counter] of counters) words.add(Opcode.Count, counter, period)
+    if (this.#threads.length > 1) wait()
+    words.add(Opcode.End)
+    return this.#constants.add(words.build())
   }
 
   /** What the host needs to write rows itself. */
@@ -100,7 +164,8 @@ class Lowerer {
     const places = [...this.#caches].map(([name, cache]) => {
       const { at, phases, window, groups, width, padded, rowBytes, phaseBytes, factors } = cache
       const sizes = { phases, window, groups, width, padded, rowBytes, phaseBytes }
-      return [name, { at, type, ...sizes, factors }] as const
+      const positions = this.#threads.map((thread) => thread.positions.get(name)!)
+      return [name, { at, positions, type, ...sizes, factors }] as const
     })
     return Object.fromEntries(places)
   }
@@ -108,10 +173,15 @@ class Lowerer {
   // ------------------------------------------------------------------------------ places
 
   #placeVectors(): void {
-    for (const { name, size, type, part } of this.plan.vectors) {
-      const at = part ? this.#place(part.of).at + 4 * part.at : this.#state.add(4 * size)
-      this.#places[name] = { at, size, type }
-      this.#owners.set(name, part?.of ?? name)
+    const { inputs, vectors } = this.plan
+    for (const { name, size, type, part } of vectors) {
+      this.#vectors.set(name, { at: 4 * (part?.at ?? 0), size, type })
+      if (part) continue
+      if (inputs.includes(name) || this.#sharing.shared.has(name)) {
+        this.#shared.set(name, this.#state.add(4 * size))
+        continue
+      }
+      for (const { places } of this.#threads) places.set(name, this.#state.add(4 * size))
     }
   }
 
@@ -131,7 +201,7 @@ class Lowerer {
     const ranges = this.lowering.cacheRanges?.[name]
     const rowBytes = groups * padded * CACHE_BYTES[this.lowering.cache]
     const phaseBytes = padWindow * rowBytes
-    const at = this.#state.add(CACHE_HEADER + phases * phaseBytes)
+    const at = this.#state.add(phases * phaseBytes)
     const scales = new Float32Array(groups * padded)
     for (let i = 0; ranges && i < groups * width; i++) {
       scales[Math.floor(i / width) * padded + (i % width)] = (CLIP * ranges[i]! || 1) / 127
@@ -145,8 +215,16 @@ class Lowerer {
     }
   }
 
+  #ownerOf(vector: string): string {
+    return this.#owners.get(vector) ?? vector
+  }
+
+  /** Where the thread has a vector. */
   #place(vector: string): Place {
-    return this.#places[vector] ?? unknown('vector', vector)
+    const place = this.#vectors.get(vector) ?? unknown('vector', vector)
+    const owner = this.#ownerOf(vector)
+    const whole = this.#shared.get(owner) ?? this.#thread.places.get(owner)
+    return { ...place, at: place.at + (whole ?? unknown('vector', owner)) }
   }
 
   #at(vector: string): number {
@@ -154,7 +232,7 @@ class Lowerer {
   }
 
   #ring(name: string): Ring {
-    return this.#rings.get(name) ?? unknown('ring', name)
+    return this.#thread.rings.get(name) ?? unknown('ring', name)
   }
 
   #cache(name: string): Cache {
@@ -167,32 +245,34 @@ class Lowerer {
 
   /** Integers of a vector that is written again are no longer true. */
   #forget(output: string): void {
-    const owner = this.#owners.get(output)
-    if (owner === undefined) return
-    for (const name of this.#integers.keys()) {
-      if (this.#owners.get(name) === owner) this.#integers.delete(name)
+    const { integers } = this.#thread
+    for (const name of integers.keys()) {
+      if (this.#ownerOf(name) === this.#ownerOf(output)) integers.delete(name)
     }
   }
 
   // ------------------------------------------------------------------------ instructions
 
   /** The instructions from `first` on that run at the same samples. Returns the index behind them. */
-  #block(first: number): number {
+  #block(first: number, wait: () => void): number {
     const { instructions } = this.plan
+    const { integers, words, index } = this.#thread
     const { every } = instructions[first]!
-    const before = new Map(this.#integers)
+    const before = new Map(integers)
+    const shareOf = (i: number) => this.#sharing.shares.get(instructions[i]!)!
+    if (shareOf(first).waits) wait() // all of them, also those that skip what follows
     const skip = every && this.#skip(every)
     let i = first
     for (; i < instructions.length && isSame(instructions[i]!.every, every); i++) {
-      this.#instruction(instructions[i]!)
+      const share = shareOf(i)
+      if (i > first && share.waits) wait()
+      if (share.mode !== 'first' || index === 0) this.#instruction(instructions[i]!, share)
       for (const name of instructions[i]!.outputs) this.#forget(name)
     }
     if (skip !== undefined) {
-      this.#words.set(skip, 4 * (this.#words.length - skip - 1))
+      words.set(skip, 4 * (words.length - skip - 1))
       // integers made here are not made at every sample
-      for (const [name, at] of this.#integers) {
-        if (before.get(name) !== at) this.#integers.delete(name)
-      }
+      for (const [name, at] of integers) if (before.get(name) !== at) integers.delete(name)
     }
     return i
   }
@@ -206,31 +286,32 @@ class Lowerer {
         got: `period ${period}, phase ${phase}`,
       })
     }
-    const counter = this.#counters.get(period) ?? this.#state.add(4)
-    this.#counters.set(period, counter)
-    this.#words.add(Opcode.Skip, counter, phase, 0)
-    return this.#words.length - 1
+    const { counters, words } = this.#thread
+    const counter = counters.get(period) ?? this.#state.add(4)
+    counters.set(period, counter)
+    words.add(Opcode.Skip, counter, phase, 0)
+    return words.length - 1
   }
 
-  #instruction(instruction: Instruction): void {
+  #instruction(instruction: Instruction, { parts }: Share): void {
     const { kernel, inputs, outputs, weights, numbers } = instruction
     const [a, b] = inputs
     const y = outputs[0]!
     const w = (i: number) => this.#constants.add(this.#weight(weights[i]!))
-    const words = this.#words
+    const { words } = this.#thread
     switch (kernel) {
       case 'embed':
         words.add(Opcode.Embed, this.#at(a!), w(0), this.#place(y).size, this.#at(y))
         break
       case 'affine':
-        this.#product(instruction, this.#place(a!).size, (source) =>
+        this.#product(instruction, parts, this.#place(a!).size, (source) =>
           source ? this.#quantised(a!, source) : this.#at(a!),
         )
         break
       case 'convolve': {
         const ring = this.#ring(a!)
         const taps = this.plan.weights[weights[0]!]!.shape[1]!
-        this.#product(instruction, taps * ring.channels, () =>
+        this.#product(instruction, parts, taps * ring.channels, () =>
           this.#gathered(ring, taps, numbers.dilation!),
         )
         break
@@ -266,10 +347,10 @@ class Lowerer {
         words.add(Opcode.Relu, this.#at(a!), this.#place(y).size, this.#at(y))
         break
       case 'remember':
-        this.#remember(a!, this.#cache(y))
+        this.#remember(a!, y)
         break
       case 'attend':
-        this.#attend(instruction)
+        this.#attend(instruction, parts)
         break
       case 'curves':
         this.#curves(instruction)
@@ -280,13 +361,13 @@ class Lowerer {
   /** W x + b, where `input` gives the address of x as the precision wants it. */
   #product(
     instruction: Instruction,
+    parts: Parts,
     inputs: number,
     input: (source: Source | undefined) => number,
   ): void {
     const { outputs, weights, numbers } = instruction
     const y = this.#place(outputs[0]!)
     const flags = (numbers.add ? Flag.Add : 0) | (numbers.relu ? Flag.Relu : 0)
-    const bias = this.#constants.add(paddedTo(this.#weight(weights[1]!), y.size))
     const data = this.#weight(weights[0]!)
     if (data.length !== inputs * y.size) {
       throw new PlanError({
@@ -296,54 +377,75 @@ class Lowerer {
       })
     }
     const int8 = this.lowering.scheme.products.get(instruction)
-    if (!int8) {
-      const w = this.#constants.add(byInput(data, y.size, inputs))
-      this.#words.add(Opcode.MatvecF32, w, bias, input(undefined), inputs, y.size, y.at, flags)
-      return
+    const source = int8 && this.lowering.scheme.sources.get(instruction.inputs[0]!)!
+    if (source?.sparse && inputs > 0xffff) {
+      throw new PlanError({
+        fact: `The product with ${weights[0]} has more inputs than a list can count.`,
+        expected: 'at most 65535',
+        got: `${inputs}`,
+      })
     }
-    const source = this.lowering.scheme.sources.get(instruction.inputs[0]!)!
-    const x = input(source)
-    const scales = int8.scales.map((scale) => scale / source.factor)
-    const parts = [this.#constants.add(paddedTo(scales, y.size)), bias, x, inputs, y.size, y.at]
-    if (source.sparse) {
-      if (inputs > 0xffff) {
-        throw new PlanError({
-          fact: `The product with ${weights[0]} has more inputs than a list can count.`,
-          expected: 'at most 65535',
-          got: `${inputs}`,
-        })
-      }
-      const w = this.#constants.add(wordsByInput(int8.w, y.size, inputs))
-      this.#words.add(Opcode.MatvecInt8Sparse, w, ...parts, flags, capacityOf(inputs))
-    } else {
-      const w = this.#constants.add(wordsByInput(int8.w, y.size, inputs, 2))
-      this.#words.add(Opcode.MatvecInt8, w, ...parts, flags)
+    const [from, to] = parts[this.#thread.index] ?? [0, y.size]
+    const key = `${instruction.inputs[0]} ${weights.join()} ${from} ${to}`
+    const product =
+      this.#products.get(key) ?? this.#weights(instruction, from, to, inputs, int8, source)
+    this.#products.set(key, product)
+    const { w, scales, bias } = product
+    const { words } = this.#thread
+    const rest = [input(source), inputs, to - from, y.at + 4 * from, flags]
+    if (!source) words.add(Opcode.MatvecF32, w, bias, ...rest)
+    else if (!source.sparse) words.add(Opcode.MatvecInt8, w, scales, bias, ...rest)
+    else words.add(Opcode.MatvecInt8Sparse, w, scales, bias, ...rest, capacityOf(inputs))
+  }
+
+  /** Weights for the outputs from `from` to `to`. */
+  #weights(
+    { weights }: Instruction,
+    from: number,
+    to: number,
+    inputs: number,
+    int8: Int8Weights | undefined,
+    source: Source | undefined,
+  ): Product {
+    const outputs = to - from
+    const add = (numbers: Float32Array) => this.#constants.add(paddedTo(numbers, outputs))
+    const bias = add(this.#weight(weights[1]!).subarray(from, to))
+    if (!int8 || !source) {
+      const w = this.#weight(weights[0]!).subarray(from * inputs, to * inputs)
+      return { w: this.#constants.add(byInput(w, outputs, inputs)), scales: 0, bias }
+    }
+    const w = int8.w.subarray(from * inputs, to * inputs)
+    return {
+      w: this.#constants.add(wordsByInput(w, outputs, inputs, source.sparse ? 1 : 2)),
+      scales: add(int8.scales.subarray(from, to).map((scale) => scale / source.factor)),
+      bias,
     }
   }
 
   /** The integers of a vector, made once after each change. */
   #quantised(name: string, { factor, limit, sparse }: Source): number {
-    const known = this.#integers.get(name)
+    const { integers, words } = this.#thread
+    const known = integers.get(name)
     if (known !== undefined) return known
     const { at, size } = this.#place(name)
     const y = this.#state.add(sparse ? listBytes(size) : 2 * aligned(size, 2))
     const common = [at, size, floatWord(factor), limit, y]
-    if (sparse) this.#words.add(Opcode.QuantiseSparse, ...common, capacityOf(size))
-    else this.#words.add(Opcode.QuantiseDense, ...common)
-    this.#integers.set(name, y)
+    if (sparse) words.add(Opcode.QuantiseSparse, ...common, capacityOf(size))
+    else words.add(Opcode.QuantiseDense, ...common)
+    integers.set(name, y)
     return y
   }
 
   #push(x: string, { at, length, columnBytes, channels, source }: Ring): void {
     const ring = [at, length, columnBytes, this.#at(x)]
     if (!source) {
-      this.#words.add(Opcode.PushF32, ...ring)
+      this.#thread.words.add(Opcode.PushF32, ...ring)
       return
     }
     const { factor, limit, sparse } = source
     const rest = [channels, floatWord(factor), limit]
-    if (sparse) this.#words.add(Opcode.PushSparse, ...ring, ...rest, capacityOf(channels))
-    else this.#words.add(Opcode.PushDense, ...ring, ...rest)
+    if (sparse) this.#thread.words.add(Opcode.PushSparse, ...ring, ...rest, capacityOf(channels))
+    else this.#thread.words.add(Opcode.PushDense, ...ring, ...rest)
   }
 
   /** The taps of a convolution one after the other. */
@@ -360,45 +462,58 @@ class Lowerer {
       const y = this.#state.add(listBytes(taps * channels))
       const [one, all] = [capacityOf(channels), capacityOf(taps * channels)]
       const head = [at, length, columnBytes, channels, taps, dilation]
-      this.#words.add(Opcode.GatherSparse, ...head, one, y, all)
+      this.#thread.words.add(Opcode.GatherSparse, ...head, one, y, all)
       return y
     }
     const tapBytes = channels * (source ? 2 : 4)
     const y = this.#state.add(aligned(taps * tapBytes, 4))
-    this.#words.add(Opcode.Gather, at, length, columnBytes, tapBytes, taps, dilation, y)
+    this.#thread.words.add(Opcode.Gather, at, length, columnBytes, tapBytes, taps, dilation, y)
     return y
   }
 
-  #remember(x: string, cache: Cache): void {
-    const { at, phases, phaseBytes, rowBytes, window, groups, width, padded, factors } = cache
-    const words = [at, phases, phaseBytes, rowBytes, window, this.#at(x), groups, width, padded]
+  /** Every thread writes the row, the same bytes: cheaper than to wait for one of them. */
+  #remember(x: string, name: string): void {
+    const { at, phases, phaseBytes, rowBytes, window, groups, width, padded, factors } =
+      this.#cache(name)
+    const position = this.#thread.positions.get(name)!
+    const rows = [position, at, phases, phaseBytes, rowBytes, window]
+    const common = [...rows, this.#at(x), groups, width, padded]
     const { cache: type } = this.lowering
-    if (type === 'int8') this.#words.add(Opcode.RememberInt8, ...words, factors)
-    else this.#words.add(type === 'f16' ? Opcode.RememberF16 : Opcode.RememberF32, ...words)
+    if (type === 'int8') this.#thread.words.add(Opcode.RememberInt8, ...common, factors)
+    else this.#thread.words.add(type === 'f16' ? Opcode.RememberF16 : Opcode.RememberF32, ...common)
   }
 
-  #attend({ inputs, outputs, weights, numbers }: Instruction): void {
+  #attend({ inputs, outputs, weights, numbers }: Instruction, parts: Parts): void {
     const [keys, values] = [this.#cache(inputs[1]!), this.#cache(inputs[2]!)]
-    const { phaseBytes, rowBytes, window, padWindow, groups, width, padded } = keys
-    const all = groups * numbers.heads!
+    const { phaseBytes, rowBytes, window, padWindow, width, padded } = keys
+    const { cache: type } = this.lowering
+    // a part is some of the groups, or some of the heads of the only one
+    const part = parts[this.#thread.index]
+    const byGroups = keys.groups > 1
+    const [group, groups] = part && byGroups ? [part[0], part[1] - part[0]] : [0, keys.groups]
+    const [head, heads] = part && !byGroups ? [part[0], part[1] - part[0]] : [0, numbers.heads!]
+    const first = group * numbers.heads! + head
+    const all = groups * heads
     // kept twice and backwards, so that the scores of any slot order find theirs in one stretch
     const byDistance = this.#weight(weights[0]!)
     const bias = new Float32Array(all * 2 * padWindow)
     for (let h = 0; h < all; h++) {
       for (let i = 0; i < 2 * window; i++) {
         const distance = (2 * window - 1 - i) % window
-        bias[h * 2 * padWindow + i] = byDistance[h * window + distance]!
+        bias[h * 2 * padWindow + i] = byDistance[(first + h) * window + distance]!
       }
     }
-    const { cache: type } = this.lowering
     const tile = type === 'f16' ? Math.min(ATTENTION_TILE, padWindow) * groups * padded : 0
     const scratch = this.#state.add(4 * (all * (2 * padded + padWindow) + tile))
-    this.#words.add(
+    const rows = group * padded * CACHE_BYTES[type]
+    const numbersOf = 4 * first * width
+    this.#thread.words.add(
       ATTEND[type],
-      ...[keys.at, values.at, phaseBytes, rowBytes, window, padWindow],
-      ...[groups, numbers.heads!, width, padded],
-      ...[this.#at(inputs[0]!), this.#constants.add(bias), scratch, this.#at(outputs[0]!)],
-      ...[keys.scales, values.scales],
+      ...[this.#thread.positions.get(inputs[1]!)!, keys.at + rows, values.at + rows],
+      ...[phaseBytes, rowBytes, window, padWindow, groups, heads, width, padded],
+      ...[this.#at(inputs[0]!) + numbersOf, this.#constants.add(bias), scratch],
+      this.#at(outputs[0]!) + numbersOf,
+      ...[keys.scales, values.scales].map((scales) => scales + 4 * group * padded),
     )
   }
 
@@ -413,7 +528,7 @@ class Lowerer {
         got: `${state.size}`,
       })
     }
-    this.#words.add(
+    this.#thread.words.add(
       Opcode.Oscillate,
       ...[this.#at(inputs[0]!), state.at, this.#constants.add(modes)],
       ...[this.#constants.add(this.#weight(weights[1]!)), y.size, modes.length / y.size / 16, y.at],
@@ -433,7 +548,7 @@ class Lowerer {
     const edges = Float32Array.of(-FAR, ...inner, FAR)
     const gaps = Float32Array.from({ length: y.size }, (_, i) => edges[i + 1]! - edges[i]!)
     const numbers = this.#place(inputs[1]!)
-    this.#words.add(
+    this.#thread.words.add(
       Opcode.Curves,
       ...[this.#at(inputs[0]!), numbers.at, numbers.size / 3],
       this.#constants.add(this.#weight(weights[0]!)),

@@ -38,12 +38,12 @@ export enum Opcode {
   Copy = 15,
   /** s x, n, s y */
   Relu = 16,
-  /** s cache, n phases, n bytes of a phase, n bytes of a row, n window, s x, n groups, n width, n padded width */
+  /** s position, s rows, n phases, n bytes of a phase, n bytes of a row, n window, s x, n groups, n width, n padded width */
   RememberF32 = 17,
   /** the same, c factors [groups, padded width] */
   RememberInt8 = 18,
   /**
-   * s keys, s values, n bytes of a phase, n bytes of a row, n window, n padded window, n groups,
+   * s position, s keys, s values, n bytes of a phase, n bytes of a row, n window, n padded window, n groups,
    * n heads of a group, n width, n padded width, s q, c bias [heads, 2 padded window], s scratch, s y,
    * c scales of keys, c scales of values (unused by f32 and f16)
    */
@@ -64,6 +64,8 @@ export enum Opcode {
   Gelu = 27,
   /** s u, s state, c modes [n, fours of modes, 4, 4], c d, n, n fours of modes, s y */
   Oscillate = 28,
+  /** c counters (written all the same), n thread, n threads */
+  Barrier = 29,
 }
 
 /** Flags of products: the result is added to what is there; the result is rectified. */
@@ -74,8 +76,10 @@ export enum Flag {
 
 /** Bytes before the columns of a ring: the position of the newest. */
 export const RING_HEADER = 16
-/** Bytes before the rows of a cache: the phase and the token of the newest row. */
-export const CACHE_HEADER = 16
+/** Bytes of a cache's position: phase and token of the next and of the newest row. */
+export const POSITION_BYTES = 16
+/** Bytes of a thread's counter at barriers. */
+export const BARRIER_BYTES = 64
 /** Bytes before the values of a sparse list: how many there are. */
 export const LIST_HEADER = 16
 /** Tokens whose rows all heads of attention read before the next. */

@@ -11,11 +11,13 @@ export interface PackOptions {
   cache?: CacheType
   /** From `calibrate`; needed for int8. */
   ranges?: Ranges
+  /** Threads that do a step together; 1 by default. */
+  threads?: number
 }
 
 export function pack(
   plan: StepPlan,
-  { precision, cache = precision, ranges }: PackOptions,
+  { precision, cache = precision, ranges, threads = 1 }: PackOptions,
 ): Uint8Array {
   if (!ranges && (precision === 'int8' || cache === 'int8')) {
     throw new PlanError({
@@ -29,6 +31,7 @@ export function pack(
       scheme: precision === 'int8' ? int8Scheme(plan, ranges!) : FLOAT32,
       cache,
       cacheRanges: cache === 'int8' ? ranges!.caches : undefined,
+      threads,
     }),
   )
 }

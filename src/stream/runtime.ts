@@ -4,9 +4,10 @@
  */
 import { LongwaveError } from '../base/errors.js'
 import { PackedModelError } from './errors.js'
-import { type CachePlace, CONSTANTS, decodePacked, type PackedHeader } from './format.js'
+import { aligned, type CachePlace, CONSTANTS, decodePacked, type PackedHeader } from './format.js'
 import { toHalf } from './half.js'
-import { CACHE_HEADER } from './opcodes.js'
+import { startThreads } from './team.js'
+import { SIGNAL_BYTES, Signal, STOP } from './thread.js'
 
 interface Exports {
   run(program: number, state: number): number
@@ -35,11 +36,17 @@ export class StreamRuntime {
   readonly #floats: Float32Array
   /** Address of the words for a step of several voices. */
   readonly #list: number
+  /** What tells other threads to step. */
+  readonly #signal: Int32Array
+  readonly #threads: number
+  #isReady: boolean
+  /** When the threads can step. Nobody need wait for a stream on one thread. */
+  readonly ready: Promise<void>
   /** Of every voice; their numbers change with every step. */
   readonly #outputs: readonly Float32Array[]
 
   /**
-   * @param kernels from `loadKernels`
+   * @param kernels from `loadKernels`, for as many threads as the model was packed for
    * @param packed from `pack`; read, not kept
    * @param voices how many streams there are; each takes the memory of a state
    */
@@ -48,9 +55,15 @@ export class StreamRuntime {
     this.header = header
     this.voices = voices
     this.#list = header.state + voices * header.stateBytes
-    const pages = Math.ceil((this.#list + 4 * WORDS_OF_VOICE * voices) / PAGE)
+    const threads = header.programs.length
+    this.#threads = threads
+    const signal = aligned(this.#list + 4 * WORDS_OF_VOICE * voices)
+    const pages = Math.ceil((signal + SIGNAL_BYTES) / PAGE)
     try {
-      this.#memory = new WebAssembly.Memory({ initial: pages })
+      this.#memory = new WebAssembly.Memory({
+        initial: pages,
+        ...(threads > 1 && { maximum: pages, shared: true }),
+      })
     } catch (error) {
       const gigabytes = ((pages * PAGE) / 2 ** 30).toFixed(2)
       throw new LongwaveError(
@@ -71,6 +84,14 @@ export class StreamRuntime {
     const { exports } = new WebAssembly.Instance(kernels, { env: { memory: this.#memory } })
     this.#exports = exports as unknown as Exports
     this.#outputs = Array.from({ length: voices }, (_, voice) => this.vector(header.output, voice))
+    this.#signal = new Int32Array(buffer, signal, SIGNAL_BYTES / 4)
+    this.#isReady = threads === 1
+    const memory = this.#memory
+    const duties = header.programs.slice(1).map((program) => ({ kernels, memory, program, signal }))
+    this.ready = startThreads(duties).then(() => {
+      this.#isReady = true
+    })
+    this.ready.catch(() => {}) // whoever waits for it hears of it
   }
 
   /** A vector of the plan, in place: inputs are written here before a step. */
@@ -111,13 +132,48 @@ export class StreamRuntime {
   /** Takes the sample that was written to the inputs. Returns the output; the next step reuses it. */
   step(voice = 0): Float32Array {
     const state = this.#stateOf(voice)
-    try {
-      const unknown = this.#exports.run(this.header.program, state)
-      if (unknown !== 0) throw notKnown(unknown)
-    } catch (thrown) {
-      throw readable(thrown)
-    }
+    if (this.#threads > 1) this.#tellThreads(state)
+    const unknown = this.#run(state)
+    if (unknown !== 0) throw notKnown(unknown)
     return this.#outputs[voice]!
+  }
+
+  #run(state: number): number {
+    try {
+      return this.#exports.run(this.header.programs[0]!, state)
+    } catch (error) {
+      if (this.#threads === 1) throw readable(error)
+      throw new LongwaveError(
+        {
+          fact: 'A thread of the sampler does not answer.',
+          expected: `${this.#threads} threads that step together`,
+          hint: 'open the stream again, with one thread',
+        },
+        { cause: error },
+      )
+    }
+  }
+
+  /** Lets the other threads begin a step. */
+  #tellThreads(state: number): void {
+    if (!this.#isReady) {
+      throw new LongwaveError({
+        fact: 'The threads of the stream are not ready yet.',
+        hint: 'await `ready` before the first step',
+      })
+    }
+    const signal = this.#signal
+    signal[Signal.State] = state
+    Atomics.store(signal, Signal.Step, (Atomics.load(signal, Signal.Step) + 1) & 0x3fffffff)
+    if (Atomics.load(signal, Signal.Sleepers) > 0) Atomics.notify(signal, Signal.Step)
+  }
+
+  /** Ends the other threads; there are no steps afterwards. */
+  dispose(): void {
+    if (this.#threads === 1) return
+    this.#isReady = false
+    Atomics.store(this.#signal, Signal.Step, STOP)
+    Atomics.notify(this.#signal, Signal.Step)
   }
 
   /**
@@ -127,11 +183,15 @@ export class StreamRuntime {
    * @param voices each at most once
    */
   stepVoices(voices: ArrayLike<number>): void {
+    if (this.#threads > 1) {
+      for (let i = 0; i < voices.length; i++) this.step(voices[i]!)
+      return
+    }
     for (let i = 0; i < voices.length; i++) {
       this.#words[this.#list / 4 + i] = this.#stateOf(voices[i]!)
     }
     try {
-      const unknown = this.#exports.runVoices(this.header.program, this.#list, voices.length)
+      const unknown = this.#exports.runVoices(this.header.programs[0]!, this.#list, voices.length)
       if (unknown !== 0) throw notKnown(unknown)
     } catch (thrown) {
       throw readable(thrown)
@@ -155,7 +215,7 @@ export class StreamRuntime {
         got: `phase ${phase}, ${rows.length} numbers`,
       })
     }
-    const start = this.#stateOf(voice) + at + CACHE_HEADER + phase * phaseBytes
+    const start = this.#stateOf(voice) + at + phase * phaseBytes
     const [bytes, halves, floats] = [this.#bytes, this.#halves, this.#floats]
     for (let part = Math.max(0, tokens - window) * groups; part < tokens * groups; part++) {
       const from = part * width
@@ -182,13 +242,15 @@ export class StreamRuntime {
 
   /** Tells all caches that they have come by `samples` samples. */
   setRemembered(samples: number, voice = 0): void {
-    for (const { at, phases } of Object.values(this.header.caches)) {
-      const to = (this.#stateOf(voice) + at) / 4
+    for (const { positions, phases } of Object.values(this.header.caches)) {
       const newest = Math.max(0, samples - 1)
-      this.#words[to] = samples % phases
-      this.#words[to + 1] = Math.floor(samples / phases)
-      this.#words[to + 2] = newest % phases
-      this.#words[to + 3] = Math.floor(newest / phases)
+      for (const at of positions) {
+        const to = (this.#stateOf(voice) + at) / 4
+        this.#words[to] = samples % phases
+        this.#words[to + 1] = Math.floor(samples / phases)
+        this.#words[to + 2] = newest % phases
+        this.#words[to + 3] = Math.floor(newest / phases)
+      }
     }
   }
 

@@ -271,10 +271,11 @@ describe.each(files)('%s', (file) => {
           const isInt8 = type === 'Int8'
           const rowBytes = groups * padded * { F32: 4, F16: 2, Int8: 1 }[type]
           const phaseBytes = padWindow * rowBytes
-          const [keys, values] = [0, 1].map(() => arena.zeros(16 + phases * phaseBytes)) as [
-            number,
-            number,
+          const [keys, values] = [
+            arena.zeros(phases * phaseBytes),
+            arena.zeros(phases * phaseBytes),
           ]
+          const positions = [arena.zeros(16), arena.zeros(16)]
           const tile = ATTENTION_TILE * groups * padded
           const scratch = arena.place(4 * (all * (2 * padded + padWindow) + tile))
           const scales = normals(groups * padded, seed, 9).map((s) => (1 + Math.abs(s)) / 40)
@@ -310,7 +311,8 @@ describe.each(files)('%s', (file) => {
             for (const [i, cache] of [keys, values].entries()) {
               new Float32Array(arena.buffer, x, groups * width).set(rows[i]!)
               kernels[`remember${type}`]!(
-                ...[cache, phases, phaseBytes, rowBytes, window, x, groups, width, padded, factors],
+                ...[positions[i]!, cache, phases, phaseBytes, rowBytes, window],
+                ...[x, groups, width, padded, factors],
               )
             }
             const mine = past[t % phases]!
@@ -320,18 +322,8 @@ describe.each(files)('%s', (file) => {
             const query = normals(all * width, seed, 20_000 + t)
             new Float32Array(arena.buffer, q, all * width).set(query)
             kernels[`attend${type}`]!(
-              ...[
-                keys,
-                values,
-                phaseBytes,
-                rowBytes,
-                window,
-                padWindow,
-                groups,
-                heads,
-                width,
-                padded,
-              ],
+              ...[positions[0]!, keys, values, phaseBytes, rowBytes, window, padWindow],
+              ...[groups, heads, width, padded],
               ...[q, biasAt, scratch, y, scalesAt, scalesAt],
             )
             const expected = reference.attend(

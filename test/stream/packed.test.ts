@@ -63,7 +63,7 @@ describe('a damaged packed model', () => {
       return bytes
     }
     expect(refusal(changed(0, 0)).fact).toMatch(/is not a packed model/)
-    expect(refusal(changed(8, 2))).toMatchObject({ expected: '1', got: '2' })
+    expect(refusal(changed(8, 1))).toMatchObject({ expected: '2', got: '1' })
     expect(refusal(changed(12, 0xffffffff)).fact).toMatch(/cut off/)
     expect(refusal(changed(20, 1)).fact).toMatch(/damaged/)
   })
@@ -74,8 +74,9 @@ describe('a damaged packed model', () => {
     ['a state that is no number', /more memory/, { stateBytes: 'many' }],
     ['a state inside its weights', /more memory/, { state: 0x10000 }],
     ['a state that begins anywhere', /begins or ends anywhere/, { stateBytes: 2 ** 20 + 4 }],
-    ['a program outside', /program outside/, { program: 2 ** 31 }],
-    ['a program between words', /program outside/, { program: 0x10002 }],
+    ['a program outside', /program outside/, { programs: [2 ** 31] }],
+    ['a program between words', /program outside/, { programs: [0x10002] }],
+    ['no program at all', /has no program/, { programs: [] }],
     ['an output that is not placed', /does not place/, { output: 'nothing' }],
     ['an output by a name that all objects have', /does not place/, { output: 'toString' }],
     ['no vectors', /places no vectors/, { vectors: null }],
@@ -104,6 +105,7 @@ describe('a damaged packed model', () => {
     ['of more phases than there are', /outside of its state/, { phases: 1e6 }],
     ['of signs that cancel', /phases of/, { phases: -1, phaseBytes: -64 }],
     ['of products that overflow', /phases of/, { phases: 2 ** 20, phaseBytes: 2 ** 40 }],
+    ['of no position', /without a position/, { positions: [] }],
     ['of no window', /phases of/, { window: 0 }],
     ['of a window larger than its phases', /phases of/, { window: 1000 }],
     ['of parts wider than their places', /without a size/, { width: 1000 }],
@@ -188,7 +190,7 @@ describe('a damaged packed model', () => {
     for (let i = 0; i < 300; i++) {
       const { header, constants } = decodePacked(packed)
       const changed = constants.slice()
-      const words = new DataView(changed.buffer, header.program - 0x10000)
+      const words = new DataView(changed.buffer, header.programs[0]! - 0x10000)
       // an address far outside, or an opcode that there is not
       words.setUint32(4 * random.below(200), 0xf0000000 + random.below(0xffffff), true)
       try {
