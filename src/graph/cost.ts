@@ -1,3 +1,4 @@
+import { gruMacs } from './ops/gru.js'
 import { sizeOf, type Tensor } from './tensor.js'
 
 /** Multiply-accumulate operations of the products and convolutions that `outputs` need. */
@@ -13,6 +14,8 @@ export function countMacs(outputs: readonly Tensor[]): number {
     if (node.op.name === 'matmul') {
       const inner = sizeOf(a!.shape) / (sizeOf(node.shape) / node.shape.at(-1)!)
       total += sizeOf(node.shape) * inner
+    } else if (node.op.name === 'gru') {
+      total += gruMacs(node)
     } else if (node.op.name === 'conv1d') {
       total += sizeOf(node.shape) * b!.shape[1]! * b!.shape[2]!
     }

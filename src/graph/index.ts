@@ -22,7 +22,8 @@ export {
   sub,
   tanh,
 } from './ops/elementwise.js'
-export { oneHot, reverse, take } from './ops/gather.js'
+export { oneHot, reverse, take, toInt } from './ops/gather.js'
+export { gru } from './ops/gru.js'
 export { constant, input } from './ops/input.js'
 export { matmul, turn } from './ops/matmul.js'
 export { normalise } from './ops/normalise.js'

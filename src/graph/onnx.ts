@@ -38,15 +38,31 @@ export class Lowering {
     inputs: readonly string[],
     attrs: Readonly<Record<string, Attribute>> = {},
   ): string {
-    const name = `v${this.#names++}`
-    this.nodes.push({ opType, inputs, outputs: [name], attrs })
-    return name
+    return this.emitAll(opType, inputs, 1, attrs)[0]!
+  }
+
+  /** Adds one ONNX node of `count` outputs and returns their names. */
+  emitAll(
+    opType: string,
+    inputs: readonly string[],
+    count: number,
+    attrs: Readonly<Record<string, Attribute>> = {},
+  ): string[] {
+    const outputs = Array.from({ length: count }, () => `v${this.#names++}`)
+    this.nodes.push({ opType, inputs, outputs, attrs })
+    return outputs
   }
 
   /** A one-dimensional int64 constant, as axes and shapes are given to ONNX ops. */
   ints(values: readonly number[]): string {
     const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer)
     return this.#constant(`i:${values.join()}`, 'int64', [values.length], bytes)
+  }
+
+  /** A scalar index. */
+  index(value: number): string {
+    const bytes = new Uint8Array(BigInt64Array.of(BigInt(value)).buffer)
+    return this.#constant(`n:${value}`, 'int64', [], bytes)
   }
 
   /** A scalar constant of a floating type. */

@@ -11,6 +11,7 @@ import {
   exp,
   expand,
   gelu,
+  gru,
   log,
   logSoftmax,
   matmul,
@@ -177,6 +178,19 @@ describe('gradients equal central differences in float64', () => {
         {
           ints: { targets: Int32Array.of(4, 0, 2) },
         },
+      ),
+    ))
+
+  it('gru, over frames, units and streams', () =>
+    agrees([dim, dim, dim], (frames: number, width: number, batch: number) =>
+      gradientError(
+        {
+          x: [frames, 3 * width, batch],
+          u: [3 * width, width],
+          b: [3 * width, 1],
+          h: [width, batch],
+        },
+        ({ x, u, b, h }) => gru(x!, u!, b!, h!),
       ),
     ))
 })

@@ -2,6 +2,19 @@ import { apply, misfit, type Op } from '../op.js'
 import { showShape, type Tensor } from '../tensor.js'
 import { matmul } from './matmul.js'
 
+const toIntOp: Op<undefined> = {
+  name: 'toInt',
+  shape: ([x]) => x!.shape,
+  dtype: () => 'int32',
+  lower: (to, [x]) => to.emit('Cast', [x!], { to: 6 }),
+  vjp: () => [undefined],
+}
+
+/** Whole numbers of a floating type as int32. */
+export function toInt(x: Tensor): Tensor {
+  return apply(toIntOp, [x], undefined)
+}
+
 const oneHotOp: Op<number> = {
   name: 'oneHot',
   shape: ([indices], levels) => [...indices!.shape, levels],
