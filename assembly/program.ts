@@ -7,10 +7,12 @@ import { attendInt8 } from './attention-int8'
 import { rememberF32, rememberInt8 } from './cache'
 import { curves } from './curves'
 import { add, gate, gelu, glu, normalise, relu } from './elementwise'
+import { lookup } from './lookup'
 import { matvecF32 } from './matvec-f32'
 import { matvecInt8, matvecInt8Sparse } from './matvec-int8'
 import { matvecF32Voices } from './matvec-voices'
 import { quantiseDense, quantiseSparse } from './quantise'
+import { recur } from './recurrent'
 import { advance, gather, gatherSparse } from './ring'
 import { oscillate } from './state-space'
 
@@ -282,6 +284,24 @@ function instruction(opcode: u32, pc: usize, s: usize): usize {
     case Opcode.Barrier:
       barrier(n(pc, 0), n(pc, 1), n(pc, 2))
       pc += 12
+      break
+    case Opcode.Lookup:
+      lookup(
+        s + n(pc, 0),
+        n(pc, 1),
+        n(pc, 2),
+        f(pc, 3),
+        f(pc, 4),
+        n(pc, 5),
+        n(pc, 6),
+        n(pc, 7),
+        s + n(pc, 8),
+      )
+      pc += 36
+      break
+    case Opcode.Recur:
+      recur(s + n(pc, 0), s + n(pc, 1), n(pc, 2), n(pc, 3), s + n(pc, 4))
+      pc += 20
       break
     default:
       return 0

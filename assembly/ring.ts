@@ -15,7 +15,7 @@ export function advance(ring: usize, length: u32, bytes: u32): usize {
 
 /** The position `back` columns before another. */
 @inline
-function before(position: u32, back: u32, length: u32): u32 {
+export function before(position: u32, back: u32, length: u32): u32 {
   return position >= back ? position - back : position + length - back
 }
 

@@ -45,6 +45,10 @@ export interface Weight {
  * - `affine` x -> y: W x + b [W: outputs, inputs; b: outputs]; `relu`, `add` (to what is there) if 1
  * - `convolve` ring -> y: y = b + sum over taps of W_k x[t - k dilation] [W: outputs, taps, channels; b]
  * - `push` x -> ring
+ * - `lookup` ring of one number -> y [n]: the sum over taps of rows of [tables: taps, rows, n], that of
+ *   tap k at x[t - k] `scale` + `offset`, rounded
+ * - `recur` x [3 n], u [3 n] -> h [n]: one step of a gated recurrent unit, from what its input and its
+ *   last state give for r, z and n (src/graph/ops/gru.ts); h is the state less [first: n]
  * - `normalise` x -> y: zero mean, unit variance [scale; offset]; `epsilon`
  * - `gate` x [2 n] -> y [n]: tanh(first half) sigmoid(second half)
  * - `glu` x [2 n] -> y [n]: first half sigmoid(second half); `gelu` x -> y
@@ -62,6 +66,8 @@ export type Kernel =
   | 'affine'
   | 'convolve'
   | 'push'
+  | 'lookup'
+  | 'recur'
   | 'normalise'
   | 'gate'
   | 'glu'

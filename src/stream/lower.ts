@@ -319,6 +319,17 @@ class Lowerer {
       case 'push':
         this.#push(a!, this.#ring(y))
         break
+      case 'lookup': {
+        const ring = this.#ring(a!)
+        const [taps, rows] = this.plan.weights[weights[0]!]!.shape as [number, number]
+        const to = [floatWord(numbers.scale!), floatWord(numbers.offset!)]
+        const { size, at } = this.#place(y)
+        words.add(Opcode.Lookup, ring.at, ring.length, taps, ...to, w(0), rows, size, at)
+        break
+      }
+      case 'recur':
+        words.add(Opcode.Recur, this.#at(a!), this.#at(b!), w(0), this.#place(y).size, this.#at(y))
+        break
       case 'normalise': {
         const { size } = this.#place(y)
         const epsilon = floatWord(numbers.epsilon!)

@@ -66,6 +66,10 @@ export enum Opcode {
   Oscillate = 28,
   /** c counters (written all the same), n thread, n threads */
   Barrier = 29,
+  /** s ring, n length, n taps, f32 scale, f32 offset, c tables [taps, rows, n], n rows, n, s y */
+  Lookup = 30,
+  /** s x [3 n], s u [3 n], c first, n, s h */
+  Recur = 31,
 }
 
 /** Flags of products: the result is added to what is there; the result is rectified. */

@@ -112,6 +112,29 @@ export function oscillate(u: Numbers, state: number[], modes: Numbers, d: Number
   })
 }
 
+/** The sum over taps k of row x[k] scale + offset of table k: x newest first, tables [taps, rows, n]. */
+export function lookup(
+  x: Numbers,
+  { scale, offset }: { scale: number; offset: number },
+  tables: Numbers,
+  rows: number,
+): number[] {
+  const n = tables.length / x.length / rows
+  const at = Array.from(x, (v, k) => (k * rows + Math.round(v * scale + offset)) * n)
+  return Array.from({ length: n }, (_, i) => at.reduce((sum, row) => sum + tables[row + i]!, 0))
+}
+
+/** One step of a gated recurrent unit whose state h is kept less `first`. */
+export function recur(x: Numbers, u: Numbers, first: Numbers, h: Numbers): number[] {
+  const n = h.length
+  return Array.from({ length: n }, (_, i) => {
+    const r = sigmoid(x[i]! + u[i]!)
+    const z = sigmoid(x[n + i]! + u[n + i]!)
+    const c = Math.tanh(x[2 * n + i]! + r * u[2 * n + i]!)
+    return (1 - z) * c + z * (h[i]! + first[i]!) - first[i]!
+  })
+}
+
 export interface Attention {
   groups: number
   /** Heads of each group. */

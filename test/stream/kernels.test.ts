@@ -242,6 +242,48 @@ describe.each(files)('%s', (file) => {
     )
   })
 
+  it('recur, a gated recurrent unit whose state is kept less another', () => {
+    fc.assert(
+      fc.property(size(), seed, fc.integer({ min: -3, max: 3 }), (n, seed, power) => {
+        arena.clear()
+        const [x, u] = [normals(3 * n, seed, 1, 2 ** power), normals(3 * n, seed, 2, 2 ** power)]
+        const [first, h] = [normals(n, seed, 3), normals(n, seed, 4)]
+        const at = arena.write(Float32Array.of(...h, 77))
+        kernels.recur!(arena.write(x), arena.write(u), arena.write(first), n, at)
+        const found = arena.floats(at, n + 1)
+        expectClose(found.subarray(0, -1), reference.recur(x, u, first, h), 1e-6)
+        expect(found[n]).toBe(77)
+      }),
+    )
+  })
+
+  it('lookup of the newest numbers of a ring', () => {
+    const few = fc.integer({ min: 1, max: 5 })
+    fc.assert(
+      fc.property(size(40), few, few, seed, (n, taps, more, seed) => {
+        arena.clear()
+        const rows = 9
+        const length = taps + more - 1
+        const tables = normals(taps * rows * n, seed, 1)
+        const [ring, at] = [arena.zeros(16 + 4 * length), arena.write(tables)]
+        const y = arena.write(new Float32Array(n + 1).fill(77))
+        // numbers from -2 on in quarters; before them zeros
+        const past = Array<number>(taps).fill(0)
+        for (let t = 0; t < 2 * length; t++) {
+          const x = new Random(seed, t).below(rows) / 4 - 2
+          past.unshift(x)
+          new Float32Array(arena.buffer, kernels.advance!(ring, length, 4), 1)[0] = x
+          kernels.lookup!(ring, length, taps, 4, 8, at, rows, n, y)
+          const to = { scale: 4, offset: 8 }
+          const expected = reference.lookup(past.slice(0, taps), to, tables, rows)
+          expectClose(arena.floats(y, n), expected, 1e-6)
+          expect(arena.floats(y, n + 1)[n]).toBe(77)
+        }
+      }),
+      { numRuns: 30 },
+    )
+  })
+
   it('add and relu', () => {
     fc.assert(
       fc.property(size(), seed, (n, seed) => {
