@@ -41,6 +41,9 @@ const COMMON: Defaults = {
 /** As SaShiMi's own code: poles and their time scales at a quarter of the rate, and nothing decays. */
 const SASHIMI: Partial<Defaults> = { lr: 4e-3, rates: { 'poles.': 0.25 }, weightDecay: 0 }
 
+/** Back-propagation through 1024 samples of each of 16 streams. */
+const SAMPLERNN: Partial<Defaults> = { context: 1024, targetsPerStep: 16 * 1024 }
+
 /** Where a preset's recipe is not the common one. */
 const BY_PRESET: Readonly<Record<string, Partial<Defaults>>> = {
   // as printed: 40 windows of one target, 1e-4 and then 5e-6, plain Adam
@@ -56,6 +59,8 @@ const BY_PRESET: Readonly<Record<string, Partial<Defaults>>> = {
   },
   sashimi: SASHIMI,
   'sashimi-small': SASHIMI,
+  samplernn: SAMPLERNN,
+  'samplernn-small': SAMPLERNN,
 }
 
 /** A run that is about to begin, or to go on, and its data. */
@@ -88,7 +93,10 @@ function bounded(flags: TrainFlags, dataset: Dataset): TrainFlags {
   const { model, recipe } = plan(flags, dataset)
   const { family, config } = model
   const half = freemem() / 2
-  const takes = recipe.stages.map((stage) => openModel(family, config).plan(stage).memory)
+  const { targetsPerStep } = recipe
+  const takes = recipe.stages.map(
+    (stage) => openModel(family, config).plan({ ...stage, targetsPerStep }).memory,
+  )
   if (flags.memory !== undefined || Math.max(...takes) <= half) return flags
   return { ...flags, memory: Math.round(half / 1e8) * 1e8 }
 }
@@ -169,7 +177,7 @@ export function describeRun({ file, data, dataset }: PlannedRun): string {
   const model = openModel(file.model.family, file.model.config)
   const { train, valid } = dataset.meta.splits
   const minutes = (seconds: number) => `${(seconds / 60).toFixed(1)} min`
-  const { memory } = recipe
+  const { memory, targetsPerStep } = recipe
   const { peak, warmup, schedule } = recipe.learningRate
   const stages = recipe.stages.map(
     ({ context, part, targets }) =>
@@ -184,12 +192,12 @@ export function describeRun({ file, data, dataset }: PlannedRun): string {
     ['model', `${model.family}, ${formatCount(model.size)} parameters`],
     ['config', JSON.stringify(model.config)],
     ['stages', `${stages.join(', ')} (context:targets)`],
-    ['step', `about ${formatCount(recipe.targetsPerStep)} targets`],
+    ['step', `about ${formatCount(targetsPerStep)} targets`],
     ['memory', memory === null ? 'as it comes' : `${(memory / 1e9).toFixed(1)} GB allowed`],
-    ...recipe.stages.map(({ context, part }): [string, string] => [
-      '',
-      `${formatCount(context)}: ${model.plan({ context, part, ...(memory !== null && { memory }) }).text}`,
-    ]),
+    ...recipe.stages.map(({ context, part }): [string, string] => {
+      const stage = { context, part, targetsPerStep, ...(memory !== null && { memory }) }
+      return ['', `${formatCount(context)}: ${model.plan(stage).text}`]
+    }),
     [
       'rate',
       `${peak}, warm-up ${formatCount(warmup)} targets, then ${JSON.stringify(schedule)}; ` +

@@ -19,3 +19,4 @@ export {
 } from './segments.js'
 export { readShard, type Shard, writeShard } from './shard.js'
 export type { Fractions } from './split.js'
+export { type StreamCursor, type StreamLoader, streamLoader } from './streams.js'

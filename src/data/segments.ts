@@ -29,6 +29,8 @@ export interface Segment {
   offset: number
   /** Codes of silence after the lead, before a piece that was too short. 0 for all other pieces. */
   padded: number
+  /** Does not go on where another ended (see streams.ts). */
+  begins: boolean
 }
 
 /** An endless source of segments. */
@@ -76,15 +78,7 @@ interface Epoch {
  */
 export function segmentLoader(options: SegmentOptions): SegmentLoader {
   const { pieces, seed, stream = 0, lead = 0 } = options
-  const samples = pieces.reduce((sum, piece) => sum + piece.samples, 0)
-  if (samples === 0) {
-    throw new UsageError({
-      fact: 'There is nothing to load segments from.',
-      expected: 'one or more pieces',
-      got: `${pieces.length} pieces of ${samples} samples`,
-      hint: 'Is the split empty?',
-    })
-  }
+  const samples = samplesOf(pieces)
   const start = { seed, stream, epoch: 0, drawn: 0, index: 0, pieces: pieces.length, samples }
   let cursor: SegmentCursor = { ...start, length: checkLength(options.length) }
   if (options.cursor !== undefined) cursor = checkCursor(options.cursor, cursor)
@@ -125,6 +119,18 @@ export function segmentLoader(options: SegmentOptions): SegmentLoader {
   }
 }
 
+/** The samples of all pieces. @throws UsageError when there are none */
+export function samplesOf(pieces: readonly Piece[]): number {
+  const samples = pieces.reduce((sum, piece) => sum + piece.samples, 0)
+  if (samples > 0) return samples
+  throw new UsageError({
+    fact: 'There is nothing to load segments from.',
+    expected: 'one or more pieces',
+    got: `${pieces.length} pieces of ${samples} samples`,
+    hint: 'Is the split empty?',
+  })
+}
+
 function plan(pieces: readonly Piece[], length: number, random: Random): Epoch {
   const starts = new Uint32Array(pieces.length)
   const before = new Float64Array(pieces.length + 1)
@@ -150,7 +156,8 @@ function cut(
   const padded = Math.max(0, size.length + 1 - source.samples)
   const start = epoch.starts[piece]! + (segment - epoch.before[piece]!) * size.length
   const at = padded > 0 ? -padded : start
-  return { codes: segmentAt(source, at, size), piece, offset: Math.max(0, at), padded }
+  const codes = segmentAt(source, at, size)
+  return { codes, piece, offset: Math.max(0, at), padded, begins: true }
 }
 
 /** Codes at - lead .. at + length + 1 of a piece; silence before its beginning. */
@@ -187,7 +194,11 @@ function checkLength(length: number): number {
   })
 }
 
-function checkCursor(cursor: SegmentCursor, own: SegmentCursor): SegmentCursor {
+/** What tells the data of a cursor apart. */
+type Known = Partial<SegmentCursor> & { length: number }
+
+/** @throws UsageError when the cursor is of other data than ours */
+export function checkCursor<Cursor extends Known>(cursor: Cursor, own: Cursor): Cursor {
   for (const key of ['seed', 'stream', 'pieces', 'samples'] as const) {
     if (cursor[key] === own[key]) continue
     throw new UsageError({

@@ -24,12 +24,18 @@ export interface CausalNetwork {
   readonly period?: number
   /** Samples of a stretch that are enough for full speed; 8000 if not given. */
   readonly stretch?: number
-  /** Shapes of what is remembered; zeros before the first sample. */
+  /** Shapes of what is remembered of one recording; zeros before the first sample. */
   readonly stateShapes: readonly Shape[]
   /**
-   * @param codes int32 [time], whole periods
-   * @param states what is remembered before them
-   * @returns logits of the sample after each code [time, levels], and what is remembered then
+   * Trained by truncated back-propagation through time: a step takes a segment of each of several
+   * recordings at once, and what is remembered goes on from step to step, without its gradient.
+   */
+  readonly carries?: boolean
+  /**
+   * @param codes int32 [batch time], whole periods: recording after recording; one alone unless the
+   *   network `carries`
+   * @param states what is remembered before them, its first axis the batch if there is one
+   * @returns logits of the sample after each code [batch time, levels], and what is remembered then
    */
   forward(
     p: Parameters,
@@ -43,9 +49,9 @@ type Named = Record<string, Tensor>
 /** The graph of a stretch: inputs `codes`, `targets` and `state.*`. */
 export interface CausalStretch {
   p: Parameters
-  /** [time, levels] */
+  /** [batch time, levels] */
   logits: Tensor
-  /** -ln p of every target, [time]. */
+  /** -ln p of every target, [batch time]. */
   nats: Tensor
   /** What is remembered, fed as `state.*` and fetched as `next.*`. */
   states: Named
@@ -57,13 +63,16 @@ export function buildCausal(
   network: CausalNetwork,
   time: number,
   dtype: 'float32' | 'float64' = 'float32',
+  batch = 1,
 ): CausalStretch {
   const graph = new Graph(dtype)
   const p = new Parameters(graph)
-  const codes = input(graph, 'codes', [time], 'int32')
-  const states = network.stateShapes.map((shape, i) => input(graph, `state.${i}`, shape))
+  const codes = input(graph, 'codes', [batch * time], 'int32')
+  const states = network.stateShapes.map((shape, i) =>
+    input(graph, `state.${i}`, batch > 1 ? shape.with(0, batch) : shape),
+  )
   const { logits, states: after } = network.forward(p, codes, states)
-  const nats = crossEntropy(logits, input(graph, 'targets', [time], 'int32'))
+  const nats = crossEntropy(logits, input(graph, 'targets', [batch * time], 'int32'))
   return {
     p,
     logits,

@@ -29,6 +29,8 @@ export function stretches(
 }
 
 export interface CausalPlan {
+  /** Segments that are learned from at once. */
+  batch: number
   count: number
   time: number
   stretch: CausalStretch
@@ -57,13 +59,15 @@ const SHARES = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16] as const
  */
 export function planCausal(
   network: CausalNetwork,
-  { context, memory: budget = Number.POSITIVE_INFINITY }: Stage,
+  { context, memory: budget = Number.POSITIVE_INFINITY, targetsPerStep = context }: Stage,
 ): CausalPlan {
   let least = Number.POSITIVE_INFINITY
   for (const share of SHARES) {
     const bound = longestStretch(network) * share
     const { count, time } = stretches(context, bound, network.period)
-    const stretch = buildCausal(network, time)
+    const segment = count * time
+    const batch = network.carries ? Math.max(1, Math.round(targetsPerStep / segment)) : 1
+    const stretch = buildCausal(network, time, 'float32', batch)
     const backward = differentiateCausal(stretch)
     const forward = count > 1 ? peakBytes(Object.values(stretch.next)) : 0
     const peaks = forward + peakBytes(Object.values(backward))
@@ -74,14 +78,15 @@ export function planCausal(
       total: 0,
     }
     memory.total = memory.states + memory.stretch + memory.engine
-    if (memory.total <= budget) return { count, time, stretch, backward, memory }
+    if (memory.total <= budget) return { batch, count, time, stretch, backward, memory }
     least = Math.min(least, memory.total)
   }
   throw doesNotFit(context, least, budget)
 }
 
 /** The cut and its arithmetic, for a person, and the total in bytes. */
-export function describeCausal({ count, time, memory }: CausalPlan) {
-  const text = `${count} stretches of ${time} samples; ${describeMemory(memory)}`
+export function describeCausal({ batch, count, time, memory }: CausalPlan) {
+  const streams = batch > 1 ? `${batch} streams of ` : ''
+  const text = `${streams}${count} stretches of ${time} samples; ${describeMemory(memory)}`
   return { text, memory: memory.total }
 }

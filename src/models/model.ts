@@ -18,6 +18,8 @@ export interface Stage {
   part: 'all' | 'local'
   /** Bytes that a step may take, about; no bound by default. */
   memory?: number
+  /** Targets of a step, about, for learners that take all its segments at once; one segment by default. */
+  targetsPerStep?: number
 }
 
 /** Losses of some segments. */
@@ -33,6 +35,14 @@ export interface Lesson extends Score {
   gradients: Arrays
 }
 
+/** What a learner remembers from step to step. */
+export interface Carried {
+  /** Parallel recordings: segment i of a step goes on where segment i of the one before ended. */
+  readonly streams: number
+  /** What is remembered after the last step: zeros at first, set by whoever goes on with a run. */
+  readonly state: Readonly<Arrays>
+}
+
 /** Computes losses and gradients for one stage. */
 export interface Learner {
   /** Samples of one segment whose successors are targets. */
@@ -41,15 +51,25 @@ export interface Learner {
   readonly lead: number
   /** Segments whose targets make up one step, for about `targets` targets a step. */
   segmentsPerStep(targets: number): number
+  /** Where a step goes on from the step before. */
+  readonly carried?: Carried
+  /** Segments to be scored, for about `targets` targets; those of a step where left out. */
+  heldOut?(targets: number): { count: number; length: number }
   /** Multiply-accumulate operations per target of a forward pass, as executed. */
   readonly macsPerTarget: number
   /**
    * @param parameters current values
    * @param segments codes, each of lead + segmentLength + 1: the last is only a target
    * @param seed what masks (dropout, token drop) are drawn from; a step index does
+   * @param begins which segments begin anew, where others are carried on; by default all do
    */
-  learn(parameters: Arrays, segments: readonly Uint8Array[], seed: number): Promise<Lesson>
-  /** The losses alone, with nothing dropped. */
+  learn(
+    parameters: Arrays,
+    segments: readonly Uint8Array[],
+    seed: number,
+    begins?: readonly boolean[],
+  ): Promise<Lesson>
+  /** The losses alone, with nothing dropped and nothing carried over. */
   score(parameters: Arrays, segments: readonly Uint8Array[]): Promise<Score>
   dispose(): Promise<void>
 }

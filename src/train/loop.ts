@@ -3,14 +3,15 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { FileError, messageOf } from '../base/errors.js'
 import { Random } from '../base/random.js'
-import { type Piece, type SegmentLoader, segmentLoader } from '../data/index.js'
+import type { Piece } from '../data/index.js'
 import type { Engine } from '../engine/index.js'
-import { DamagedCheckpointError, fitTensors } from '../models/checkpoint.js'
+import { DamagedCheckpointError, type FloatTensors, fitTensors } from '../models/checkpoint.js'
 import type { Arrays, Learner, Model, Score } from '../models/model.js'
 import { learningRate } from '../nn/index.js'
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js'
 import { DivergedError, runExists } from './errors.js'
 import { heldOutSegments } from './held-out.js'
+import { type Loader, loaderFor } from './loader.js'
 import { MetricsLog, type StepMetrics } from './metrics.js'
 import { Optimiser } from './optimiser.js'
 import { holdsRun } from './run-file.js'
@@ -69,7 +70,9 @@ interface Run {
   state: RunState
   optimiser: Optimiser
   /** Opened by the first stage: only then the length of segments is known. */
-  loader: SegmentLoader | undefined
+  loader: Loader | undefined
+  /** What the learner remembers from step to step. */
+  carried: Readonly<Arrays>
   log: MetricsLog
   started: number
   saved: { at: number; step: number; folder: string }
@@ -139,7 +142,16 @@ function begin(options: TrainOptions): Run {
   const log = new MetricsLog(runDir, state.step)
   const started = performance.now()
   const saved = { at: started, step: found ? state.step : -1, folder: found?.folder ?? '' }
-  return { options, state, optimiser, loader: undefined, log, started, saved }
+  const carried = found ? carriedOf(found.optim) : {}
+  return { options, state, optimiser, loader: undefined, carried, log, started, saved }
+}
+
+/** Names of what a learner remembers, among the tensors of a checkpoint. */
+const CARRIED = 'carried.'
+
+function carriedOf(optim: FloatTensors): Arrays {
+  const names = Object.keys(optim).filter((name) => name.startsWith(CARRIED))
+  return Object.fromEntries(names.map((name) => [name.slice(CARRIED.length), optim[name]!.data]))
 }
 
 function firstState({ model, recipe }: TrainOptions): RunState {
@@ -202,17 +214,27 @@ async function runStage(run: Run): Promise<TrainResult['reason'] | undefined> {
   const { model, engine, recipe, valid } = options
   const { context, part, targets } = recipe.stages[state.stage]!
   const { memory } = recipe
-  const stage = { context, part, ...(memory !== null && { memory }) }
+  const { targetsPerStep } = recipe
+  const stage = { context, part, targetsPerStep, ...(memory !== null && { memory }) }
   const learner = await model.learner(engine, stage)
   try {
-    run.loader ??= openLoader(run, learner)
+    carryOn(run, learner)
+    run.loader = loaderFor(learner, run.loader, {
+      pieces: options.train,
+      seed: recipe.seed,
+      cursor: state.cursor,
+    })
     const loader = run.loader
-    if (loader.length !== learner.segmentLength) loader.setLength(learner.segmentLength)
-    const count = learner.segmentsPerStep(recipe.evalTargets)
-    const heldOut = heldOutSegments(valid, learner, count, recipe.seed)
+    const wanted = learner.heldOut?.(recipe.evalTargets)
+    const { count, length } = wanted ?? {
+      count: learner.segmentsPerStep(recipe.evalTargets),
+      length: learner.segmentLength,
+    }
+    const size = { segmentLength: length, lead: learner.lead }
+    const heldOut = heldOutSegments(valid, size, count, recipe.seed)
     if (heldOut.length === 0) {
       options.onNote?.(
-        `No held-out piece is longer than ${learner.segmentLength} samples: this stage is not scored.`,
+        `No held-out piece is longer than ${length} samples: this stage is not scored.`,
       )
     }
     for (;;) {
@@ -234,6 +256,7 @@ async function runStage(run: Run): Promise<TrainResult['reason'] | undefined> {
       if (ends) {
         state.stage++
         state.stageTargets = 0
+        run.carried = {}
       }
       // lets messages and signals in: programs run without giving way
       await setImmediate()
@@ -247,24 +270,37 @@ async function runStage(run: Run): Promise<TrainResult['reason'] | undefined> {
   }
 }
 
-function openLoader({ options, state }: Run, learner: Learner): SegmentLoader {
-  const { segmentLength: length, lead } = learner
-  const { train, recipe } = options
-  const cursor = state.cursor && { cursor: state.cursor }
-  return segmentLoader({ pieces: train, length, lead, seed: recipe.seed, ...cursor })
+/** Lets the learner of a stage go on from what was saved of one that was stopped. */
+function carryOn(run: Run, { carried }: Learner): void {
+  for (const [name, array] of Object.entries(carried?.state ?? {})) {
+    const before = run.carried[name]
+    if (before && before.length !== array.length) {
+      throw new DamagedCheckpointError(run.saved.folder, {
+        expected: `\`${CARRIED}${name}\` of ${array.length} numbers`,
+        got: `${before.length}`,
+      })
+    }
+    if (before) array.set(before)
+  }
+  run.carried = carried?.state ?? {}
 }
 
 const crossed = (before: number, now: number, every: number) =>
   Math.floor(now / every) > Math.floor(before / every)
 
-async function takeStep(run: Run, learner: Learner, loader: SegmentLoader): Promise<StepMetrics> {
+async function takeStep(run: Run, learner: Learner, loader: Loader): Promise<StepMetrics> {
   const { options, state, optimiser } = run
   const { recipe } = options
   const began = performance.now()
   const step = state.step + 1
   const count = learner.segmentsPerStep(recipe.targetsPerStep)
-  const segments = Array.from({ length: count }, () => loader.next().codes)
-  const lesson = await learner.learn(optimiser.parameters, segments, maskSeed(recipe.seed, step))
+  const segments = Array.from({ length: count }, () => loader.next())
+  const lesson = await learner.learn(
+    optimiser.parameters,
+    segments.map(({ codes }) => codes),
+    maskSeed(recipe.seed, step),
+    segments.map(({ begins }) => begins),
+  )
   const bits = bitsOf(lesson)
   if (!Number.isFinite(bits)) throw diverged(run, step, 'loss', bits)
 
@@ -305,8 +341,9 @@ const maskSeed = (seed: number, step: number) => new Random(seed, MASKS, 2 * ste
 async function score(run: Run, learner: Learner, segments: readonly Uint8Array[]) {
   const { options, state, optimiser } = run
   const total = { nats: 0, targets: 0 }
-  for (const segment of segments) {
-    const found = await learner.score(optimiser.weights, [segment])
+  const together = learner.carried?.streams ?? 1
+  for (let at = 0; at < segments.length; at += together) {
+    const found = await learner.score(optimiser.weights, segments.slice(at, at + together))
     total.nats += found.nats
     total.targets += found.targets
     await setImmediate()
@@ -341,6 +378,9 @@ function save(run: Run, best: boolean): void {
   const { model, optim, updates } = optimiser.save()
   state.updates = updates
   log.sync()
+  for (const [name, data] of Object.entries(run.carried)) {
+    optim[CARRIED + name] = { shape: [data.length], data }
+  }
   const folder = saveCheckpoint(options.runDir, state.step, { model, optim, state, best })
   run.saved = { at: performance.now(), step: state.step, folder }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { SegmentCursor } from '../data/index.js'
+import type { SegmentCursor, StreamCursor } from '../data/index.js'
 import type { AdamWConstants, LearningRate } from '../nn/index.js'
 import { ContradictionError } from './errors.js'
 import type { StepMetrics } from './metrics.js'
@@ -50,7 +50,7 @@ const stateSchema = z.object({
   /** Targets seen in this stage. */
   stageTargets: count,
   /** Where the loader stands; its random numbers are part of it. */
-  cursor: z.custom<SegmentCursor>((value) => typeof value === 'object').nullable(),
+  cursor: z.custom<SegmentCursor | StreamCursor>((value) => typeof value === 'object').nullable(),
   updates: z.record(z.string(), count),
   /** The last step, where the run was stopped before the held-out segments were scored. */
   unscored: z.custom<StepMetrics>((value) => typeof value === 'object').nullable(),

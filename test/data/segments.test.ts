@@ -63,6 +63,7 @@ describe('segments of one epoch', () => {
       piece: 0,
       offset: 0,
       padded: 6,
+      begins: true,
     })
   })
 
