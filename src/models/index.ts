@@ -24,4 +24,5 @@ export {
 } from './flagship.js'
 export type * from './model.js'
 export { openModel, type Preset, presets, UnknownModelError } from './registry.js'
+export { type SampleRnnConfig, samplernnPresets } from './samplernn.js'
 export { type WaveNetConfig, wavenetField, wavenetPresets } from './wavenet.js'

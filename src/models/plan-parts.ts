@@ -79,3 +79,21 @@ export function transposed(w: Float32Array, rows: number, columns: number): Floa
   }
   return y
 }
+
+/** x y + plus in float64: x [rows, inner], y and plus [inner or rows, columns]. */
+export function product(
+  x: Float32Array,
+  y: Float32Array,
+  [rows, inner, columns]: readonly [number, number, number],
+  plus?: Float32Array,
+): Float32Array {
+  const z = new Float64Array(rows * columns)
+  if (plus) z.set(plus)
+  for (let r = 0; r < rows; r++) {
+    for (let i = 0; i < inner; i++) {
+      const factor = x[r * inner + i]!
+      for (let c = 0; c < columns; c++) z[r * columns + c]! += factor * y[i * columns + c]!
+    }
+  }
+  return Float32Array.from(z)
+}

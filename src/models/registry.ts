@@ -2,6 +2,7 @@ import { LongwaveError } from '../base/errors.js'
 import { flagshipPresets } from './flagship.js'
 import { flagship } from './flagship-model.js'
 import type { Model } from './model.js'
+import { samplernn, samplernnPresets } from './samplernn.js'
 import { sashimi, sashimiPresets } from './sashimi.js'
 import { wavenet, wavenetPresets } from './wavenet.js'
 
@@ -11,7 +12,12 @@ export class UnknownModelError extends LongwaveError {
   override readonly exitCode = 2
 }
 
-const FAMILIES: Record<string, (config: never) => Model> = { flagship, sashimi, wavenet }
+const FAMILIES: Record<string, (config: never) => Model> = {
+  flagship,
+  wavenet,
+  samplernn,
+  sashimi,
+}
 
 /** The model of a family under a configuration, as checkpoints name them. */
 export function openModel(family: string, config: unknown): Model {
@@ -41,5 +47,6 @@ const of = (family: string, configs: Readonly<Record<string, object>>) =>
 export const presets: Readonly<Record<string, Preset>> = Object.fromEntries([
   ...of('flagship', flagshipPresets),
   ...of('wavenet', wavenetPresets),
+  ...of('samplernn', samplernnPresets),
   ...of('sashimi', sashimiPresets),
 ])

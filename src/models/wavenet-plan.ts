@@ -2,7 +2,7 @@
 import { quantizer } from '../audio/index.js'
 import { PlanBuilder, type StepPlan } from '../nn/step-plan.js'
 import type { Arrays, StepForm } from './model.js'
-import { gatedStack, pointwise, transposed } from './plan-parts.js'
+import { gatedStack, pointwise, product, transposed } from './plan-parts.js'
 import type { WaveNetConfig } from './wavenet.js'
 
 /** Input: `codes` [1], the newest code. Output: `logits` [levels] of the next. */
@@ -42,22 +42,4 @@ export function wavenetStepForm(config: WaveNetConfig, memory: number): StepForm
     memory,
     plan: (parameters) => wavenetPlan(config, parameters),
   }
-}
-
-/** x y + plus in float64: x [rows, inner], y and plus [inner or rows, columns]. */
-function product(
-  x: Float32Array,
-  y: Float32Array,
-  [rows, inner, columns]: readonly [number, number, number],
-  plus?: Float32Array,
-): Float32Array {
-  const z = new Float64Array(rows * columns)
-  if (plus) z.set(plus)
-  for (let r = 0; r < rows; r++) {
-    for (let i = 0; i < inner; i++) {
-      const factor = x[r * inner + i]!
-      for (let c = 0; c < columns; c++) z[r * columns + c]! += factor * y[i * columns + c]!
-    }
-  }
-  return Float32Array.from(z)
 }

@@ -305,6 +305,41 @@ describe('longwave train', () => {
     expect(await start(['play', ...live])).toMatchObject({ code: 0 })
   })
 
+  it('trains a SampleRNN on streams, to be resumed, scored, continued and shipped', async () => {
+    const sizes = ['frames=[4,2]', 'width=8', 'embedding=4']
+    const wish = [
+      ...['--data', data, '--out', run, '--preset', 'samplernn-small'],
+      ...sizes.flatMap((entry) => ['--set', entry]),
+      ...['--context', '64', '--targets', '20k', '--targets-per-step', '512', '--lr', '0.02'],
+      ...['--eval-every', '10k', '--eval-targets', '1000', '--threads', '1'],
+    ]
+    const first = await train([...wish, '--minutes', '1e-9'])
+    expect(first).toMatchObject({ code: 0, stderr: '' })
+    expect(first.stdout).toContain('model   samplernn')
+    expect(first.stdout).toContain('8 streams of 1 stretches of 64 samples')
+    expect(await train(['--out', run, '--resume'])).toMatchObject({ code: 0, stderr: '' })
+    const metrics = readMetrics(run)
+    expect(metrics).toHaveLength(40)
+    expect(metrics.at(-1)!.heldOutBits).toBeLessThan(metrics[0]!.bits - 0.5)
+    const shipped = join(root, 'shipped')
+    const exported = await start(['export', '--checkpoint', run, '--out', shipped])
+    expect(exported).toMatchObject({ code: 0 })
+    const wav = join(shared, 'audio/test/110.wav')
+    const scored = await start(['eval', '--checkpoint', shipped, '--audio', wav, '--json'])
+    expect(scored).toMatchObject({ code: 0, stderr: '' })
+    // the state is carried through the whole piece
+    const [result] = JSON.parse(scored.stdout).results
+    expect(result).toMatchObject({ model: 'samplernn', context: 2 ** 24 })
+    expect(result.bitsPerSample).toBeLessThan(metrics[0]!.bits)
+    const out = join(root, 'more.wav')
+    const more = ['--checkpoint', shipped, '--prompt', wav, '--seconds', '0.05', '--out', out]
+    for (const precision of ['f32', 'int8']) {
+      const made = await start(['generate', ...more, '--precision', precision])
+      expect(made).toMatchObject({ code: 0 })
+    }
+    expect(existsSync(out)).toBe(true)
+  })
+
   it('starts from the weights of another run', async () => {
     await train(begin(run))
     const next = join(root, 'next')

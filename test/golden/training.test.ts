@@ -10,6 +10,7 @@ import { Random } from '../../src/base/random.js'
 import { Graph, sizeOf } from '../../src/graph/index.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import type { Arrays, Model, Stage } from '../../src/models/model.js'
+import { samplernn, samplernnPresets } from '../../src/models/samplernn.js'
 import { sashimi, sashimiPresets } from '../../src/models/sashimi.js'
 import { wavenet, wavenetPresets } from '../../src/models/wavenet.js'
 import { ADAMW, adamW, corrections } from '../../src/nn/adamw.js'
@@ -150,6 +151,18 @@ describe('ten losses in nats per target', () => {
       [
         5.544249, 5.523928, 5.504024, 5.471505, 5.407297, 5.364173, 5.302443, 5.251458, 5.190613,
         5.134053,
+      ],
+    ],
+    [
+      'samplernn',
+      samplernn({
+        ...samplernnPresets.samplernn,
+        ...{ frames: [3, 2], layers: 2, width: 9, embedding: 4 },
+      }),
+      { context: 240, part: 'all', targetsPerStep: 480 },
+      [
+        5.94456, 5.862619, 5.723363, 5.6232, 5.594934, 5.510048, 5.489483, 5.469327, 5.425192,
+        5.424121,
       ],
     ],
   ]

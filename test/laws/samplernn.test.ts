@@ -1,0 +1,388 @@
+/** The laws of SampleRNN, and with it of every network that is trained on streams. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { UsageError } from '../../src/base/errors.js'
+import type { Values } from '../../src/engine/index.js'
+import { constant, type DType, gradients, input, type Shape } from '../../src/graph/index.js'
+import { CausalLearner } from '../../src/models/causal-learner.js'
+import { UNBOUNDED } from '../../src/models/causal-model.js'
+import { buildCausal, type CausalNetwork } from '../../src/models/causal-network.js'
+import { stretches } from '../../src/models/causal-plan.js'
+import { CausalScorer } from '../../src/models/causal-scorer.js'
+import { presets } from '../../src/models/index.js'
+import type { Arrays } from '../../src/models/model.js'
+import {
+  type SampleRnnConfig,
+  samplernn,
+  samplernnNetwork,
+  samplernnPresets,
+} from '../../src/models/samplernn.js'
+import { Parameters } from '../../src/nn/parameters.js'
+import { engine, gradientError } from '../graph/gradcheck.js'
+import { filled, natsOfAll, range, silence, undivided } from './causal.js'
+import {
+  distance,
+  natsOf,
+  normals,
+  once,
+  randomCodes,
+  runPieces,
+  splits,
+  stir,
+  typed,
+} from './tiny.js'
+
+/** Frames of 3, 6 and 12 samples. No two widths are equal: a wrong axis does not fit. */
+const TINY: SampleRnnConfig = {
+  ...samplernnPresets.samplernn,
+  ...{ frames: [3, 2, 2], layers: 2, width: 9, embedding: 4 },
+}
+const FRAME = 12
+
+const network = samplernnNetwork(TINY)
+/** The same in short stretches, to have several of them. */
+const SHORT: CausalNetwork = { ...network, stretch: 2 * FRAME }
+
+const randomParameters = (config: SampleRnnConfig, seed: number): Arrays =>
+  stir(samplernn(config).initialise(seed), seed)
+
+describe('forward = step', () => {
+  const types: [Exclude<DType, 'int32'>, number][] = [
+    ['float64', 1e-10],
+    ['float32', 1e-5],
+  ]
+  it.each(types)('for any split in whole frames, in %s', async (dtype, tolerance) => {
+    const time = 8 * FRAME
+    const parameters = typed(randomParameters(TINY, 1), dtype)
+    const codes = Int32Array.from(randomCodes(time, 1))
+    const feeds = { codes: { values: codes as Values, perSample: 1 } }
+    const programOf = once(async (length) => {
+      const { logits, next } = buildCausal(network, length, dtype)
+      return (await engine()).compile({ logits, ...next })
+    })
+    const whole = await runPieces(programOf, [time], feeds, parameters)
+    expect(whole.logits).toHaveLength(time * 256)
+    const lengths = [1, 2, 3].map((frames) => frames * FRAME)
+    const check = async (pieces: number[]) => {
+      const found = await runPieces(programOf, pieces, feeds, parameters)
+      for (const [name, values] of Object.entries(whole)) {
+        expect(distance(found[name]!, values), name).toBeLessThan(tolerance)
+      }
+    }
+    await check(Array(8).fill(FRAME))
+    await fc.assert(fc.asyncProperty(splits(time, lengths), check), { numRuns: 6, seed: 1 })
+  })
+
+  it('and a batch of streams is each of them alone', async () => {
+    const time = 3 * FRAME
+    const weights = typed(randomParameters(TINY, 2), 'float64')
+    const rows = [2, 3, 4].map((seed) => Int32Array.from(randomCodes(time, seed)))
+    const run = async (codes: Int32Array, batch: number) => {
+      const { logits, next, states } = buildCausal(network, time, 'float64', batch)
+      const program = await (await engine()).compile({ logits, ...next })
+      // a stream that has begun, with something to remember
+      const before = Object.entries(silence(states)).map(([name, zeros], i) => {
+        const size = zeros.length / batch
+        const one = i === 1 ? [1] : i === 0 ? [...zeros.slice(0, size)] : normals(size, 2, i)
+        return [name, Float64Array.from({ length: zeros.length }, (_, j) => one[j % size]!)]
+      })
+      return program.run({ ...weights, ...Object.fromEntries(before), codes })
+    }
+    const together = await run(Int32Array.from(rows.flatMap((row) => [...row])), 3)
+    const alone = await Promise.all(rows.map((row) => run(row, 1)))
+    for (const [name, found] of Object.entries(together)) {
+      const expected = alone.flatMap((one) => [...one[name]!])
+      expect(distance(found, expected), name).toBeLessThan(1e-12)
+    }
+  })
+})
+
+describe('causality', () => {
+  const time = 4 * FRAME
+  const codes = randomCodes(time, 2)
+
+  it('by gradient: a prediction depends on every sample before it, and on no later one', async () => {
+    const { p, logits, states } = buildCausal(network, time, 'float64')
+    // what the tiers hear of each sample, and what the perceptron looks up at each distance
+    const heard = p.graph.nodes.filter((node) => node.op.name === 'take')
+    expect(heard.map(({ shape }) => shape)).toEqual([
+      [time, 1],
+      ...Array(3).fill([time, TINY.width]),
+    ])
+    const dy = input(p.graph, 'dy', logits.shape)
+    const found = gradients([[logits, dy]], heard)
+    const names = found.map((_, i) => `dx.${i}`)
+    const outputs = Object.fromEntries(found.map((dx, i) => [names[i]!, dx]))
+    const program = await (await engine()).compile(outputs)
+    const feeds = {
+      ...typed(randomParameters(TINY, 2), 'float64'),
+      ...silence(states),
+      codes: Int32Array.from(codes),
+    }
+    for (const t of [0, 1, 2, 3, 11, 12, 13, 30, time - 1]) {
+      const only = new Float64Array(time * 256)
+      only.set(normals(256, 2, t), t * 256)
+      const dx = await program.run({ ...feeds, dy: only })
+      const at = (name: string, size: number) =>
+        range(0, time).filter((i) =>
+          dx[name]!.subarray(i * size, (i + 1) * size).some((x) => x !== 0),
+        )
+      // the tiers hear a sample in the frame that ends with it, the perceptron at once
+      const frames = at('dx.0', 1)
+      expect(frames).toEqual(range(0, frames.at(-1)! + 1))
+      expect(frames.at(-1)).toBe(3 * Math.floor(t / 3))
+      for (const name of names.slice(1)) expect(at(name, TINY.width)).toEqual([t])
+    }
+  })
+
+  it('by change: another sample changes all predictions after it, and none before', async () => {
+    const { logits, states } = buildCausal(network, time, 'float64')
+    const program = await (await engine()).compile({ logits })
+    const feeds = { ...typed(randomParameters(TINY, 2), 'float64'), ...silence(states) }
+    const run = async (of: Uint8Array) =>
+      (await program.run({ ...feeds, codes: Int32Array.from(of) })).logits!
+    const before = await run(codes)
+    for (const t of [0, 11, 12, 31]) {
+      const after = await run(codes.with(t, 255 - codes[t]!))
+      const rows = range(0, time).filter((row) =>
+        range(row * 256, row * 256 + 256).some((i) => before[i] !== after[i]),
+      )
+      expect(rows).toEqual(range(t, time))
+    }
+  })
+
+  it('and nothing is ever forgotten', () => {
+    expect(network.receptiveField).toBe(Number.POSITIVE_INFINITY)
+    expect(samplernn(samplernnPresets.samplernn).context).toBe(UNBOUNDED)
+  })
+})
+
+describe('gradients', () => {
+  it('equal central differences, of parameters and of states, in a batch', async () => {
+    // fewer levels, narrow: every number of every parameter is moved
+    const config = { ...TINY, frames: [2, 2], width: 3, embedding: 2, levels: 7 as 256 }
+    const small = samplernnNetwork(config)
+    const declared = [...buildCausal(small, 4).p.declared.values()]
+    const batch = 2
+    const shapes: Record<string, Shape> = Object.fromEntries([
+      ...declared.map(({ name, shape }) => [name, shape]),
+      // the newest samples are whole codes
+      ...small.stateShapes.map((shape, i) => [`state.${i}`, shape.with(0, batch)]).slice(1),
+    ])
+    const codes = Int32Array.from(randomCodes(batch * 8, 3), (code) => code % 7)
+    const error = await gradientError(
+      shapes,
+      ({ codes, ...inputs }, graph) => {
+        const p = new Parameters(graph)
+        for (const { name } of declared) p.tensors.set(name, inputs[name]!)
+        const recent = constant(graph, Array(batch * 3).fill(0), [batch, 3])
+        const states = small.stateShapes.map((_, i) => inputs[`state.${i}`] ?? recent)
+        return small.forward(p, codes!, states).logits
+      },
+      // large enough that not all units are silent
+      { ints: { codes }, seed: 4 },
+    )
+    expect(error).toBeLessThan(1e-6)
+  })
+})
+
+describe('the learner', () => {
+  const time = 6 * FRAME
+  const stage = { context: time, part: 'all', targetsPerStep: 3 * time } as const
+  const open = async (of = network) => CausalLearner.open(await engine(), of, stage)
+  const parameters = randomParameters(TINY, 4)
+
+  it.each([
+    ['one stretch', network],
+    ['three stretches', SHORT],
+  ])('finds what undivided graphs of each stream find: %s', async (_, of) => {
+    const learner = await open(of)
+    expect(learner).toMatchObject({ segmentLength: time, lead: 0 })
+    expect(learner.segmentsPerStep(1)).toBe(3)
+    expect(learner.carried!.streams).toBe(3)
+    const segments = [4, 5, 6].map((seed) => randomCodes(time + 1, seed))
+    const { nats, targets, gradients: found } = await learner.learn(parameters, segments)
+    const expected = await undivided(network, parameters, segments)
+    expect(targets).toBe(3 * time)
+    expect(Math.abs(nats / expected.nats - 1)).toBeLessThan(1e-5)
+    expect(Object.keys(found)).toEqual(Object.keys(parameters))
+    for (const [name, array] of Object.entries(expected.gradients)) {
+      expect(distance(found[name]!, array), name).toBeLessThan(1e-4)
+    }
+    const scored = await learner.score(parameters, segments)
+    expect(scored.targets).toBe(targets)
+    expect(Math.abs(scored.nats / nats - 1)).toBeLessThan(1e-5)
+    await learner.dispose()
+  })
+
+  it.each([
+    ['one stretch', network],
+    ['three stretches', SHORT],
+  ])('carries on: two segments are one long one, where none begins: %s', async (_, of) => {
+    const learner = await open(of)
+    const long = [7, 8, 9].map((seed) => randomCodes(2 * time + 1, seed))
+    const first = long.map((codes) => codes.subarray(0, time + 1))
+    const second = long.map((codes) => codes.subarray(time))
+    const one = await learner.learn(parameters, first, 0, [true, true, true])
+    const two = await learner.learn(parameters, second, 1, [false, false, false])
+    const whole = await learner.score(parameters, long)
+    expect(whole.targets).toBe(one.targets + two.targets)
+    expect(Math.abs((one.nats + two.nats) / whole.nats - 1)).toBeLessThan(1e-6)
+    // a stream that begins anew knows nothing; the others go on
+    await learner.learn(parameters, first, 2, [true, true, true])
+    const mixed = await learner.learn(parameters, second, 3, [false, true, false])
+    const apart = await Promise.all(
+      [0, 1, 2].map(async (i) => {
+        const alone = await CausalLearner.open(await engine(), of, {
+          ...stage,
+          targetsPerStep: time,
+        })
+        await alone.learn(parameters, [first[i]!], 0, [true])
+        const { nats } = await alone.learn(parameters, [second[i]!], 1, [i === 1])
+        await alone.dispose()
+        return nats
+      }),
+    )
+    expect(Math.abs(mixed.nats / apart.reduce((a, b) => a + b) - 1)).toBeLessThan(1e-6)
+    expect(Math.abs(mixed.nats / two.nats - 1)).toBeGreaterThan(1e-4)
+    await learner.dispose()
+  })
+
+  it('goes on with a state that was saved, to the same bits', async () => {
+    const [learner, other] = [await open(), await open()]
+    const segments = (seed: number) => [0, 1, 2].map((i) => randomCodes(time + 1, 10 * seed + i))
+    await learner.learn(parameters, segments(1))
+    for (const [name, array] of Object.entries(learner.carried!.state)) {
+      other.carried!.state[name]!.set(array)
+    }
+    const none = [false, false, false]
+    const expected = await learner.learn(parameters, segments(2), 0, none)
+    expect(await other.learn(parameters, segments(2), 0, none)).toEqual(expected)
+    await learner.dispose()
+    await other.dispose()
+  })
+
+  it('is held out on longer segments, one of each stream', async () => {
+    const learner = await open()
+    expect(learner.heldOut(3 * 500)).toEqual({ count: 3, length: 7 * time })
+    await learner.dispose()
+    const text = samplernn(TINY).plan(stage).text
+    expect(text).toContain(`3 streams of 1 stretches of ${time} samples`)
+    expect(() => samplernn(TINY).plan({ ...stage, memory: 1e6 })).toThrow(/does not fit/)
+  })
+})
+
+it('stretches are whole frames', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 1e5 }),
+      fc.integer({ min: 1, max: 40 }),
+      fc.integer({ min: 1, max: 9 }),
+      (n, frame, frames) => {
+        const { count, time } = stretches(n, frame * frames, frame)
+        expect(time % frame).toBe(0)
+        expect(time).toBeGreaterThan(0)
+        expect(time).toBeLessThanOrEqual(frame * frames)
+        if (n >= frame) expect(n - count * time).toBeLessThan(frame * (count + 1))
+      },
+    ),
+  )
+})
+
+describe('the scorer', () => {
+  it.each([
+    ['a piece', 100],
+    ['whole stretches', 4 * FRAME],
+    ['one sample', 1],
+  ])('gives the nats of one graph, its state carried on: %s', async (_, samples) => {
+    const weights = randomParameters(TINY, 8)
+    const codes = randomCodes(samples, 8)
+    const whole = await natsOfAll(network, weights, filled(codes, FRAME))
+    const expected = whole.slice(0, samples)
+    for (const of of [network, SHORT]) {
+      const scorer = new CausalScorer(await engine(), of, weights)
+      const progress: number[] = []
+      const found = await scorer.score(codes, UNBOUNDED, (done) => progress.push(done))
+      expect(distance(found, expected)).toBeLessThan(1e-5)
+      expect(progress.at(-1)).toBe(samples)
+      await scorer.dispose()
+    }
+  })
+
+  it.each([FRAME, 2 * FRAME, 30, 4 * FRAME])(
+    'sees no more than a context of %i samples',
+    async (context) => {
+      const weights = randomParameters(TINY, 9)
+      const codes = randomCodes(90, 9)
+      const scorer = await samplernn(TINY).scorer(await engine(), weights)
+      const before = await scorer.score(codes, context)
+      let farthest = 0
+      for (const at of range(0, 60)) {
+        const after = await scorer.score(codes.with(at, 255 - codes[at]!), context)
+        const moved = range(0, 90).filter((i) => i !== at && before[i] !== after[i])
+        expect(Math.min(...moved, 90)).toBeGreaterThan(at)
+        farthest = Math.max(farthest, ...moved.map((i) => i - at))
+      }
+      expect(farthest).toBeLessThanOrEqual(context)
+      expect(farthest).toBeGreaterThan(context / 2)
+      await scorer.dispose()
+    },
+  )
+})
+
+describe('the generator', () => {
+  it('sample by sample gives the nats of the scorer, after a prompt of any length', async () => {
+    const weights = randomParameters(TINY, 10)
+    const model = samplernn(TINY)
+    const codes = randomCodes(70, 10)
+    const scorer = await model.scorer(await engine(), weights)
+    const expected = await scorer.score(codes, 1000)
+    expect(Math.max(...expected) - Math.min(...expected)).toBeGreaterThan(1)
+    const generator = await model.generator(await engine(), weights, UNBOUNDED)
+    // the same generator every time: what was there before is forgotten
+    for (const prompt of [0, 1, 11, 12, 13, 40]) {
+      await generator.prime(codes.subarray(0, prompt))
+      for (let t = prompt; t < Math.min(70, prompt + 25); t++) {
+        const nats = natsOf(await generator.logits(), codes[t]!)
+        expect(Math.abs(nats - expected[t]!), `${prompt} ${t}`).toBeLessThan(1e-4)
+        await generator.push(codes[t]!)
+      }
+    }
+    await generator.dispose()
+    await scorer.dispose()
+  })
+})
+
+describe('the presets', () => {
+  it('have the parameters of the published 35.03M, and the lengths of weights', () => {
+    const { size } = samplernn(samplernnPresets.samplernn)
+    const units = 3 * 1024 // of the tiers' inputs
+    const up = (8 + 2 + 2) * 1024
+    // the published count has no lengths: one for each output of every normalised layer
+    expect(size).toBe(35_026_176 + units + up + 1024 + 1024 + 256)
+    expect(Math.abs(size / 35.03e6 - 1)).toBeLessThan(0.02)
+    expect(samplernn(samplernnPresets['samplernn-small']).size).toBe(2_715_648)
+    // the other size of the same table, 51.85M
+    const two = samplernn({ ...samplernnPresets.samplernn, frames: [16, 4], layers: 2 })
+    expect(Math.abs(two.size / 51.85e6 - 1)).toBeLessThan(0.02)
+  })
+
+  it('are known by name', () => {
+    for (const name of ['samplernn', 'samplernn-small']) {
+      expect(presets[name]).toMatchObject({ family: 'samplernn' })
+    }
+  })
+
+  it.each([
+    ['no tiers', { frames: [] }],
+    ['frames of one sample', { frames: [1] }],
+    ['half a frame', { frames: [2.5, 2] }],
+    ['frames that are no list', { frames: 8 as never }],
+    ['frames beyond a stretch', { frames: [64, 32] }],
+    ['no layers', { layers: 0 }],
+    ['half a unit', { width: 2.5 }],
+    ['other levels', { levels: 16 as 256 }],
+  ])('cannot be made to have %s', (_, change) => {
+    expect(() => samplernn({ ...TINY, ...change })).toThrow(UsageError)
+  })
+})
