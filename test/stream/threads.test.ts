@@ -1,6 +1,7 @@
 /** Several threads that do a step together give the bits that one gives alone. */
 import { afterEach, describe, expect, it } from 'vitest'
 import { flagshipPlan } from '../../src/models/flagship-plan.js'
+import { samplernn, samplernnPresets } from '../../src/models/samplernn.js'
 import { wavenet, wavenetPresets } from '../../src/models/wavenet.js'
 import { PlanBuilder, type StepPlan } from '../../src/nn/step-plan.js'
 import { loadKernels } from '../../src/stream/kernels.js'
@@ -29,6 +30,7 @@ const narrow = wavenet({
   ...wavenetPresets.wavenet,
   ...{ stacks: 1, layers: 3, kernel: 2, channels: 160, skip: 300, end: 256, embedding: 6 },
 })
+const recurrent = samplernn({ ...samplernnPresets.samplernn, frames: [4, 3], width: 224 })
 
 /** Large products at some samples only, that read what others at other samples made. */
 function periodic(): StepPlan {
@@ -57,6 +59,7 @@ const PLANS: [string, StepPlan][] = [
   ['stream', flagshipOf(WIDE)],
   ['stream with narrow heads', flagshipOf({ ...WIDE, headWidth: 16 })],
   ['WaveNet', narrow.stepForm!.plan(stir(narrow.initialise(3), 3), 1)],
+  ['SampleRNN', recurrent.stepForm!.plan(stir(recurrent.initialise(3), 3), 1)],
   ['products that run at some samples', periodic()],
 ]
 
