@@ -254,6 +254,13 @@ export class StreamRuntime {
     }
   }
 
+  /** Samples that a cache has come by. */
+  remembered(cache: string, voice = 0): number {
+    const { at, phases } = this.#cache(cache)
+    const from = (this.#stateOf(voice) + at) / 4
+    return this.#words[from]! + this.#words[from + 1]! * phases
+  }
+
   #cache(name: string): CachePlace {
     const place = this.header.caches[name]
     if (place) return place
