@@ -145,13 +145,14 @@ async function prime(model: Loaded, take: Take, signal: AbortSignal): Promise<Pr
     const known = await primed.made.catch(() => undefined)
     if (known) return known
   }
+  void primed?.made.then(({ stream }) => stream.dispose()).catch(() => {})
   const made = open()
   primed = { key, made }
   return made
 
   async function open(): Promise<Primed> {
-    // here a sampler of two threads would be asked for, where `take.memory` shows that pages may
-    const stream = await openStream(model, { precision, context })
+    const threads = take.memory && navigator.hardwareConcurrency > 1 ? 2 : 1
+    const stream = await openStream(model, { precision, context, threads })
     const prompt = model.codes.subarray(0, Math.round(promptSeconds * model.audio.sampleRate))
     const total = prompt.length
     await stream.prime(prompt, {

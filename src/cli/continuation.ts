@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { Engine, type EngineOptions } from '../engine/index.js'
 import {
   type Continuation,
@@ -12,7 +13,7 @@ import {
   type Sampling,
 } from '../generate/index.js'
 import type { Generator } from '../models/index.js'
-import type { CacheType } from '../stream/index.js'
+import { type CacheType, MOST_THREADS } from '../stream/index.js'
 import type { Trained } from './checkpoint.js'
 import { formatCount, formatDuration } from './numbers.js'
 import type { Progress } from './progress.js'
@@ -45,10 +46,11 @@ async function generatorOptions(
   { model }: Trained,
   { context, precision = 'f32', cache = precision, engine = {} }: MakerOptions,
 ): Promise<GeneratorOptions> {
+  const { threads: given = 0 } = engine
   // where the engine makes the samples too, the work of one is too small to be shared
-  const threads = model.stepForm ? engine.threads : engine.threads || 1
-  const opened = await Engine.open({ ...engine, ...(threads !== undefined && { threads }) })
-  return { context, precision, cache, engine: opened }
+  const opened = await Engine.open({ ...engine, threads: model.stepForm ? given : given || 1 })
+  const threads = Math.min(given || Math.min(2, availableParallelism()), MOST_THREADS)
+  return { context, precision, cache, engine: opened, threads }
 }
 
 /**

@@ -49,7 +49,7 @@ export function generateCommand(): Command {
     .option('--picture <file>', 'PNG of the waveform and the spectrogram')
     .option('--json', 'print what was done as one JSON object')
     .option('--backend <name>', 'what takes the prompt in: cpu, webgpu or cuda (default: cpu)')
-    .option('--threads <n>', 'of what takes the prompt in; 0 for all cores (default: 0)')
+    .option('--threads <n>', 'that make a sample together; 0 for what is of use (default: 0)')
     .action(async (given) => {
       process.exitCode = await generate(parseFlags(schema, given, 'generate'))
     })

@@ -48,7 +48,7 @@ export function playCommand(out: Writable & { isTTY?: boolean } = process.stdout
     .option('--ahead <s>', 'how far the player may be ahead of real time (default: 0.2)')
   return withSampling(command)
     .option('--backend <name>', 'what takes the prompt in: cpu, webgpu or cuda (default: cpu)')
-    .option('--threads <n>', 'of what takes the prompt in; 0 for all cores (default: 0)')
+    .option('--threads <n>', 'that make a sample together; 0 for what is of use (default: 0)')
     .addHelpText('after', `\nPipe it to ${players('RATE')}`)
     .action(async (given) => {
       process.exitCode = await play(parseFlags(schema, given, 'play'), out)

@@ -1,7 +1,7 @@
 import { UsageError } from '../base/errors.js'
 import { Engine, EngineError } from '../engine/index.js'
 import type { Arrays, Generator, Model } from '../models/index.js'
-import { type CacheType, loadKernels } from '../stream/index.js'
+import { type CacheType, canShareMemory, loadKernels, MOST_THREADS } from '../stream/index.js'
 import { ModelStream } from './model-stream.js'
 import { ModelVoices } from './model-voices.js'
 import { StepGenerator } from './step-generator.js'
@@ -37,8 +37,14 @@ export interface GeneratorOptions {
    * browsers, take them in sample by sample.
    */
   engine?: Engine | null
-  /** Of an engine that is opened here; the sampler itself has one thread. */
+  /**
+   * Threads that make a sample together, with the same bits as one: 1 by default, 2 where there are two
+   * cores to spare and time presses. In a browser it takes a page that is cross-origin isolated, and
+   * a Worker to open the stream in. An engine that is opened here has as many too, or one for every core.
+   */
   threads?: number
+  /** Told what could not be had, such as threads; `console.warn` by default. */
+  notice?: (text: string) => void
 }
 
 export interface StreamOptions extends GeneratorOptions {
@@ -79,14 +85,36 @@ async function stepOptions(
 ): Promise<Omit<StepOptions, 'voices'>> {
   const { context = model.context, precision = 'f32', cache = precision, calibration } = options
   checkContext(context)
-  const kernels = await loadKernels({ exact: options.exact ?? precision === 'int8' })
+  const exact = options.exact ?? precision === 'int8'
+  const kernels = await loadKernels({ exact })
+  const threads = threadsOf(options)
+  const team =
+    threads > 1 ? { threads, kernels: await loadKernels({ exact, threads: true }) } : undefined
   let opened: Promise<Engine | undefined> | undefined
   const open = () => {
     opened ??= engineOf(options).catch(none)
     return opened
   }
   const engine = options.engine === null ? null : open
-  return { context, precision, cache, kernels, calibration, engine }
+  return { context, precision, cache, kernels, team, calibration, engine }
+}
+
+/** How many threads there are to be, as far as they can be had here. */
+function threadsOf({ threads = 1, notice = console.warn }: GeneratorOptions): number {
+  if (!(Number.isSafeInteger(threads) && threads >= 1 && threads <= MOST_THREADS)) {
+    throw new UsageError({
+      fact: '`threads` makes no sense.',
+      expected: `a whole number from 1 to ${MOST_THREADS}`,
+      got: String(threads),
+    })
+  }
+  if (threads === 1 || canShareMemory()) return threads
+  notice(
+    'One thread makes the samples: threads share memory only in a Worker of a page that is ' +
+      'cross-origin isolated (Cross-Origin-Opener-Policy: same-origin, Cross-Origin-Embedder-Policy: ' +
+      'require-corp).',
+  )
+  return 1
 }
 
 function checkContext(context: number): void {

@@ -14,6 +14,8 @@ export interface StepOptions {
   /** Numbers of the caches. */
   cache: CacheType
   kernels: WebAssembly.Module
+  /** Threads that do a step together, with kernels of theirs; one alone without. */
+  team?: { threads: number; kernels: WebAssembly.Module } | undefined
   /** Real audio that tells how large activations become, for int8. */
   calibration?: Uint8Array | undefined
   /** Opened when the first prompt is long enough to need it; null, or nothing opened, for none. */
@@ -45,14 +47,15 @@ export class StepVoices {
   }
 
   #open(calibration: Uint8Array | undefined): StepHost[] {
-    const { context, precision, cache, kernels, voices } = this.#options
+    const { context, precision, cache, kernels, team, voices } = this.#options
     const [form, parameters] = [this.#form, this.#parameters]
     const ranges = needsRanges(this.#options)
       ? rangesOver(form, parameters, audible(calibration), kernels)
       : undefined
     const plan = form.plan(parameters, context)
-    const packed = pack(plan, { precision, cache, ...(ranges && { ranges }) })
-    return StepHost.open({ ...form, kernels, packed }, voices)
+    const { threads } = team ?? { threads: 1 }
+    const packed = pack(plan, { precision, cache, threads, ...(ranges && { ranges }) })
+    return StepHost.open({ ...form, kernels: team?.kernels ?? kernels, packed }, voices)
   }
 
   /** Takes a prompt in; what was there before in this voice is forgotten. */
@@ -64,6 +67,7 @@ export class StepVoices {
     // the prompt itself tells how large activations become
     this.#hosts ??= this.#open(codes)
     const host = this.#hosts[voice]!
+    await host.runtime.ready
     const { memory, absorb } = this.#form
     const { context } = this.#options
     // the first sample follows silence; the newest one is left to a step, which gives the logits
@@ -147,6 +151,7 @@ export class StepVoices {
   }
 
   dispose(): void {
+    this.#hosts?.[0]?.runtime.dispose()
     this.#hosts = undefined
   }
 }

@@ -6,8 +6,8 @@ import { LongwaveError } from '../base/errors.js'
 import { PackedModelError } from './errors.js'
 import { aligned, type CachePlace, CONSTANTS, decodePacked, type PackedHeader } from './format.js'
 import { toHalf } from './half.js'
-import { startThreads } from './team.js'
-import { SIGNAL_BYTES, Signal, STOP } from './thread.js'
+import { Team } from './team.js'
+import { SIGNAL_BYTES } from './thread.js'
 
 interface Exports {
   run(program: number, state: number): number
@@ -36,12 +36,8 @@ export class StreamRuntime {
   readonly #floats: Float32Array
   /** Address of the words for a step of several voices. */
   readonly #list: number
-  /** What tells other threads to step. */
-  readonly #signal: Int32Array
-  readonly #threads: number
-  #isReady: boolean
-  /** When the threads can step. Nobody need wait for a stream on one thread. */
-  readonly ready: Promise<void>
+  /** The threads beside this one. */
+  readonly #team: Team | undefined
   /** Of every voice; their numbers change with every step. */
   readonly #outputs: readonly Float32Array[]
 
@@ -56,7 +52,6 @@ export class StreamRuntime {
     this.voices = voices
     this.#list = header.state + voices * header.stateBytes
     const threads = header.programs.length
-    this.#threads = threads
     const signal = aligned(this.#list + 4 * WORDS_OF_VOICE * voices)
     const pages = Math.ceil((signal + SIGNAL_BYTES) / PAGE)
     try {
@@ -84,14 +79,15 @@ export class StreamRuntime {
     const { exports } = new WebAssembly.Instance(kernels, { env: { memory: this.#memory } })
     this.#exports = exports as unknown as Exports
     this.#outputs = Array.from({ length: voices }, (_, voice) => this.vector(header.output, voice))
-    this.#signal = new Int32Array(buffer, signal, SIGNAL_BYTES / 4)
-    this.#isReady = threads === 1
+    if (threads === 1) return
     const memory = this.#memory
     const duties = header.programs.slice(1).map((program) => ({ kernels, memory, program, signal }))
-    this.ready = startThreads(duties).then(() => {
-      this.#isReady = true
-    })
-    this.ready.catch(() => {}) // whoever waits for it hears of it
+    this.#team = new Team(duties, memory, signal)
+  }
+
+  /** When the threads can step: at once where there is one alone, which nobody has to wait for. */
+  get ready(): Promise<void> {
+    return this.#team?.ready ?? Promise.resolve()
   }
 
   /** A vector of the plan, in place: inputs are written here before a step. */
@@ -132,7 +128,7 @@ export class StreamRuntime {
   /** Takes the sample that was written to the inputs. Returns the output; the next step reuses it. */
   step(voice = 0): Float32Array {
     const state = this.#stateOf(voice)
-    if (this.#threads > 1) this.#tellThreads(state)
+    this.#team?.begin(state)
     const unknown = this.#run(state)
     if (unknown !== 0) throw notKnown(unknown)
     return this.#outputs[voice]!
@@ -142,11 +138,11 @@ export class StreamRuntime {
     try {
       return this.#exports.run(this.header.programs[0]!, state)
     } catch (error) {
-      if (this.#threads === 1) throw readable(error)
+      if (!this.#team) throw readable(error)
       throw new LongwaveError(
         {
           fact: 'A thread of the sampler does not answer.',
-          expected: `${this.#threads} threads that step together`,
+          expected: `${this.header.programs.length} threads that step together`,
           hint: 'open the stream again, with one thread',
         },
         { cause: error },
@@ -154,26 +150,9 @@ export class StreamRuntime {
     }
   }
 
-  /** Lets the other threads begin a step. */
-  #tellThreads(state: number): void {
-    if (!this.#isReady) {
-      throw new LongwaveError({
-        fact: 'The threads of the stream are not ready yet.',
-        hint: 'await `ready` before the first step',
-      })
-    }
-    const signal = this.#signal
-    signal[Signal.State] = state
-    Atomics.store(signal, Signal.Step, (Atomics.load(signal, Signal.Step) + 1) & 0x3fffffff)
-    if (Atomics.load(signal, Signal.Sleepers) > 0) Atomics.notify(signal, Signal.Step)
-  }
-
   /** Ends the other threads; there are no steps afterwards. */
   dispose(): void {
-    if (this.#threads === 1) return
-    this.#isReady = false
-    Atomics.store(this.#signal, Signal.Step, STOP)
-    Atomics.notify(this.#signal, Signal.Step)
+    this.#team?.stop()
   }
 
   /**
@@ -183,7 +162,7 @@ export class StreamRuntime {
    * @param voices each at most once
    */
   stepVoices(voices: ArrayLike<number>): void {
-    if (this.#threads > 1) {
+    if (this.#team) {
       for (let i = 0; i < voices.length; i++) this.step(voices[i]!)
       return
     }

@@ -1,60 +1,55 @@
-/** Starts the threads that help with steps: Workers over one shared memory. */
+/** The threads that help with steps: Workers over one shared memory. */
 import { LongwaveError, messageOf } from '../base/errors.js'
-import type { Duty } from './thread.js'
+import { startThread } from './start.js'
+import { type Duty, SIGNAL_BYTES, SLEEPERS, STATE, STEP, STOP } from './thread.js'
 
 /** The most threads that may share a step. */
 export const MOST_THREADS = 8
 
-/** Whether threads can share memory here: in Node always, in a page that is cross-origin isolated. */
-export function canShareMemory(): boolean {
-  const { crossOriginIsolated } = globalThis as { crossOriginIsolated?: boolean }
-  return typeof SharedArrayBuffer !== 'undefined' && crossOriginIsolated !== false
-}
+export class Team {
+  readonly #signal: Int32Array
+  #isReady = false
+  /** When all of them can step. */
+  readonly ready: Promise<void>
 
-/**
- * Starts a thread for each duty.
- *
- * @returns when all are ready
- * @throws LongwaveError when one cannot be started
- */
-export async function startThreads(duties: readonly Duty[]): Promise<void> {
-  const start = typeof Worker === 'undefined' ? startInNode : startInBrowser
-  try {
-    await Promise.all(duties.map(start))
-  } catch (error) {
-    throw new LongwaveError(
-      {
-        fact: 'A thread of the sampler could not be started.',
-        got: messageOf(error),
-        hint: 'use one thread',
+  constructor(duties: readonly Duty[], memory: WebAssembly.Memory, signal: number) {
+    this.#signal = new Int32Array(memory.buffer, signal, SIGNAL_BYTES / 4)
+    this.ready = Promise.all(duties.map(startThread)).then(
+      () => {
+        this.#isReady = true
       },
-      { cause: error },
+      (error) => {
+        throw new LongwaveError(
+          {
+            fact: 'A thread of the sampler could not be started.',
+            got: messageOf(error),
+            hint: 'use one thread',
+          },
+          { cause: error },
+        )
+      },
     )
+    this.ready.catch(() => {}) // whoever waits for it hears of it
   }
-}
 
-function startInBrowser(duty: Duty): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./thread-worker.js', import.meta.url), { type: 'module' })
-    worker.onmessage = () => resolve()
-    worker.onerror = (event) => reject(new Error(event.message || 'the script did not load'))
-    worker.postMessage(duty)
-  })
-}
+  /** Lets them begin a step of a state. */
+  begin(state: number): void {
+    if (!this.#isReady) {
+      throw new LongwaveError({
+        fact: 'The threads of the stream are not ready.',
+        expected: 'a stream that was primed, and not disposed of',
+      })
+    }
+    const signal = this.#signal
+    signal[STATE] = state
+    Atomics.store(signal, STEP, (Atomics.load(signal, STEP) + 1) & 0x3fffffff)
+    if (Atomics.load(signal, SLEEPERS) > 0) Atomics.notify(signal, STEP)
+  }
 
-/** Beside this module; of this module as a source, where the build puts it. */
-const SCRIPT = import.meta.url.endsWith('.ts')
-  ? '../../dist/stream/thread-worker.js'
-  : './thread-worker.js'
-
-async function startInNode(duty: Duty): Promise<void> {
-  const { Worker } = await import('node:worker_threads')
-  await new Promise<void>((resolve, reject) => {
-    const worker = new Worker(new URL(SCRIPT, import.meta.url), { workerData: duty })
-    worker.once('message', () => {
-      worker.unref() // it sleeps when there is nothing to do, which must not keep a program alive
-      resolve()
-    })
-    worker.once('error', reject)
-  })
+  /** Ends them. */
+  stop(): void {
+    this.#isReady = false
+    Atomics.store(this.#signal, STEP, STOP)
+    Atomics.notify(this.#signal, STEP)
+  }
 }

@@ -1,7 +1,4 @@
-/**
- * A thread that helps with steps: the script of a Worker, in Node and in browsers. It does its program
- * whenever the signal changes, until that says stop.
- */
+/** What a thread that helps with steps does. */
 
 /** What a thread is told to begin with. */
 export interface Duty {
@@ -10,46 +7,44 @@ export interface Duty {
   memory: WebAssembly.Memory
   /** Address of the thread's program. */
   program: number
-  /** Address of the signal (see `Signal`). */
+  /** Address of the signal. */
   signal: number
 }
 
-/** Words of the signal, each in a line of the caches of its own. */
-export enum Signal {
-  /** Counts steps. */
-  Step = 0,
-  /** Address of the state that is stepped. */
-  State = 16,
-  /** How many threads sleep. */
-  Sleepers = 32,
-}
+/** Words of the signal, each in a line of the caches of its own: a count of steps; */
+export const STEP = 0
+/** the address of the state that is stepped; */
+export const STATE = 16
+/** how many threads sleep. */
+export const SLEEPERS = 32
 export const SIGNAL_BYTES = 192
-/** A count of steps that ends the thread. */
+/** The count of steps that ends a thread. */
 export const STOP = -1
 
-/** Looks at the signal before a thread goes to sleep: about a millisecond. */
-const LOOKS = 100_000
-
-/** Works until stopped. */
-export function work({ kernels, memory, program, signal }: Duty, tellReady: () => void): void {
+/**
+ * Does a program whenever the signal changes, until that says stop. It is sent to Workers as text (in
+ * bundles there is no file of it), so that it knows nothing of what is around it here.
+ *
+ * @param ready told when the thread will notice a step
+ */
+export function work({ kernels, memory, program, signal }: Duty, ready: () => void): void {
+  const [STEP, STATE, SLEEPERS, STOP] = [0, 16, 32, -1]
+  const LOOKS = 100_000 // before it goes to sleep: about a millisecond
   const { exports } = new WebAssembly.Instance(kernels, { env: { memory } })
   const run = exports.run as (program: number, state: number) => number
-  const words = new Int32Array(memory.buffer, signal, SIGNAL_BYTES / 4)
-  let step = Atomics.load(words, Signal.Step)
-  tellReady()
-  while (true) {
+  const words = new Int32Array(memory.buffer, signal)
+  let step = Atomics.load(words, STEP!)
+  ready()
+  while (step !== STOP) {
     let now = step
-    for (let looks = 0; looks < LOOKS && now === step; looks++) {
-      now = Atomics.load(words, Signal.Step)
-    }
+    for (let looks = 0; looks < LOOKS && now === step; looks++) now = Atomics.load(words, STEP!)
     if (now === step) {
-      Atomics.add(words, Signal.Sleepers, 1)
-      Atomics.wait(words, Signal.Step, step)
-      Atomics.sub(words, Signal.Sleepers, 1)
+      Atomics.add(words, SLEEPERS!, 1)
+      Atomics.wait(words, STEP!, step)
+      Atomics.sub(words, SLEEPERS!, 1)
       continue
     }
-    if (now === STOP) return
     step = now
-    run(program, words[Signal.State]! >>> 0)
+    if (step !== STOP) run(program, words[STATE!]! >>> 0)
   }
 }

@@ -140,6 +140,26 @@ describe('samples', () => {
     expect(await made([1, 30], [7, 33], [27, 27])).toEqual(whole)
   })
 
+  it('do not depend on threads', async () => {
+    const wide = { ...LOCAL, width: 64, heads: 4, feedForward: 640, hidden: 640 }
+    const made = async (threads: number) => {
+      const options = { engine: null, threads, precision: 'int8', calibration: prompt } as const
+      const stream = await openStream(open(wide), { ...options, seed: 4 })
+      const codes: number[] = []
+      for (let take = 0; take < 2; take++) {
+        await stream.prime(prompt)
+        for await (const block of stream.generate({ samples: 60 })) codes.push(...block)
+      }
+      await stream.dispose()
+      return codes
+    }
+    const alone = await made(1)
+    expect(new Set(alone).size).toBeGreaterThan(5)
+    expect(await made(2)).toEqual(alone)
+    await expect(openStream(open(wide), { threads: 0 })).rejects.toThrow(/`threads` makes no sense/)
+    await expect(openStream(open(wide), { threads: 9 })).rejects.toThrow(/makes no sense/)
+  })
+
   it('come without an end, until nobody wants them or a signal ends them', async () => {
     const stream = await openStream(open(LOCAL), { engine: null })
     let samples = 0
