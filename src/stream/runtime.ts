@@ -235,8 +235,8 @@ export class StreamRuntime {
 
   /** Samples that a cache has come by. */
   remembered(cache: string, voice = 0): number {
-    const { at, phases } = this.#cache(cache)
-    const from = (this.#stateOf(voice) + at) / 4
+    const { positions, phases } = this.#cache(cache)
+    const from = (this.#stateOf(voice) + positions[0]!) / 4
     return this.#words[from]! + this.#words[from + 1]! * phases
   }
 
