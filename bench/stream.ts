@@ -1,10 +1,11 @@
 /**
- * npm run bench:stream [-- --seconds 5] [-- --contexts 128000,512000,1000000]
+ * npm run bench:stream [-- --seconds 5] [-- --contexts 128000,512000,1000000] [-- --only sampler]
  *
- * The sampler on one thread: samples/s and real-time factor at 16 kHz of the preset `stream` (random
- * weights, full windows), and of the same with narrow heads, beside the rate of the product's kernel
- * alone over as many weights. Writes docs/results/bench-stream.json and .md; rows of other versions
- * of Node stay, so that a second run with another Node completes the table.
+ * The sampler on one and two threads: samples/s and real-time factor at 16 kHz of the preset `stream`
+ * (random weights, full windows), and of the same with narrow heads, beside the rate of the product's
+ * kernel alone over as many weights; several voices; what it is compared with; priming. Writes
+ * docs/results/bench-stream.json and .md; rows of other versions of Node stay, so that a second run with
+ * another Node completes the table.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -20,19 +21,23 @@ import {
   type StepPlan,
   StreamRuntime,
 } from 'longwave/stream'
+import { type BesideRow, measureBeside, renderBeside } from './beside.js'
 import { machine, table } from './machine.js'
+import { measurePriming, type PrimingRow, renderPriming } from './priming.js'
 import { measureVoices, renderVoices, type VoicesRow } from './voices.js'
 
 const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '5' },
     contexts: { type: 'string', default: '128000,512000,1000000' },
+    only: { type: 'string' },
   },
 })
 const seconds = Number(options.seconds)
 const contexts = options.contexts.split(',').map(Number)
 const OUT = 'docs/results/bench-stream'
 const RATE = 16_000
+const THREADS = [1, 2]
 /** Samples of one measurement: few, so that some slices are undisturbed on a machine with other work. */
 const SLICE = 40
 
@@ -49,6 +54,7 @@ interface Row {
   model: string
   context: number
   precision: 'f32' | 'int8'
+  threads: number
   /** Multiply-adds of a sample, in millions; and without those that a zero spares. */
   mmacs: number
   visited: number
@@ -57,7 +63,7 @@ interface Row {
   best: number
   samplesPerSecond: number
   realTimeFactor: number
-  /** The rate of the best slice over visited multiply-adds, as a part of the kernel's alone. */
+  /** The rate of the best slice over visited multiply-adds, as a part of the kernel's alone on as many threads. */
   ceiling: number
   stateMB: number
 }
@@ -123,7 +129,7 @@ function fillCaches(runtime: StreamRuntime): void {
   const noise = Float32Array.from({ length: 4096 }, () => random.normal())
   const bytes = Int8Array.from(noise, (v) => 40 * v)
   for (const { at, type, phases, phaseBytes, window } of Object.values(header.caches)) {
-    const start = header.state + at + 16
+    const start = header.state + at
     const pattern = new Uint8Array((type === 'f32' ? noise : bytes).buffer)
     for (let done = 0; done < phases * phaseBytes; done += pattern.length) {
       const part = pattern.subarray(0, Math.min(pattern.length, phases * phaseBytes - done))
@@ -183,40 +189,54 @@ async function measure(): Promise<Row[]> {
       say(`kernel alone, ${precision}: ${(rate / 1000).toFixed(1)} GMAC/s`)
       for (const context of contexts) {
         const plan = flagshipPlan(config, parameters, context)
-        const runtime = new StreamRuntime(kernels, pack(plan, { precision, ranges }))
-        fillCaches(runtime)
-        const go = stepper(runtime)
-        for (let t = 0; t < 2500; t++) go(t)
-        const times = slices(go, SLICE)
         const mmacs = macsPerStep(plan) / 1e6
-        // float32 visits everything
-        const visited = precision === 'int8' ? mmacs * visitedShare(plan, runtime) : mmacs
-        const best = times.reduce((a, b) => Math.min(a, b))
-        const microseconds = median(times)
-        rows.push({
-          ...{ node: process.version, model, context, precision, mmacs, visited },
-          ...{ microseconds, best, samplesPerSecond: 1e6 / microseconds },
-          realTimeFactor: 1e6 / microseconds / RATE,
-          ceiling: (visited * 1e6) / best / rate,
-          stateMB: runtime.header.stateBytes / 1e6,
-        })
-        say(
-          `${model}, ${context}, ${precision}: ${microseconds.toFixed(1)} us, best ${best.toFixed(1)}`,
-        )
+        let visited = mmacs
+        for (const threads of THREADS) {
+          const own = await loadKernels({ exact: precision === 'int8', threads: threads > 1 })
+          const runtime = new StreamRuntime(own, pack(plan, { precision, ranges, threads }))
+          await runtime.ready
+          fillCaches(runtime)
+          const go = stepper(runtime)
+          for (let t = 0; t < 2500; t++) go(t)
+          const times = slices(go, SLICE)
+          // float32 visits everything
+          if (precision === 'int8' && threads === 1) visited = mmacs * visitedShare(plan, runtime)
+          const best = times.reduce((a, b) => Math.min(a, b))
+          const microseconds = median(times)
+          runtime.dispose()
+          rows.push({
+            ...{ node: process.version, model, context, precision, threads, mmacs, visited },
+            ...{ microseconds, best, samplesPerSecond: 1e6 / microseconds },
+            realTimeFactor: 1e6 / microseconds / RATE,
+            ceiling: (visited * 1e6) / best / rate / threads,
+            stateMB: runtime.header.stateBytes / 1e6,
+          })
+          say(
+            `${model}, ${context}, ${precision}, ${threads}: ${microseconds.toFixed(1)} us, best ${best.toFixed(1)}`,
+          )
+        }
       }
     }
   }
   return rows
 }
 
-function render(rows: readonly Row[], voices: readonly VoicesRow[], about: object): string {
-  const head = ['Node', 'model', 'context', 'numbers', 'MMAC (visited)', 'us/sample (best)']
-  const rest = ['samples/s', 'real-time factor', 'of the ceiling', 'state MB']
+interface Results {
+  rows: Row[]
+  voices: VoicesRow[]
+  beside: BesideRow[]
+  priming: PrimingRow[]
+}
+
+function render({ rows, voices, beside, priming }: Results, about: object): string {
+  const head = ['Node', 'model', 'context', 'numbers', 'threads', 'MMAC (visited)']
+  const rest = ['us/sample (best)', 'samples/s', 'real-time factor', 'of the ceiling', 'state MB']
   const cells = rows.map((row) => [
     row.node,
     row.model,
     row.context.toLocaleString('en'),
     row.precision,
+    `${row.threads}`,
     `${row.mmacs.toFixed(2)} (${row.visited.toFixed(2)})`,
     `${row.microseconds.toFixed(1)} (${row.best.toFixed(1)})`,
     Math.round(row.samplesPerSecond).toLocaleString('en'),
@@ -226,8 +246,9 @@ function render(rows: readonly Row[], voices: readonly VoicesRow[], about: objec
   ])
   return `# The sampler
 
-One thread; random weights, full windows; caches in the same numbers as the weights. A real-time factor of 1
-is 16,000 samples/s. The ceiling is the product's kernel alone over as many weights, in the same run; multiply-adds
+Random weights, full windows; caches in the same numbers as the weights. A real-time factor of 1
+is 16,000 samples/s. The ceiling is the product's kernel alone over as many weights, on as many threads, in the same
+run; multiply-adds
 whose input is zero are not counted where they are skipped (int8, behind rectifiers: with random weights about half
 of the inputs there). Medians of slices of ${SLICE} samples, the best slice in brackets; on a machine with other work
 only the best says something.
@@ -235,6 +256,8 @@ only the best says something.
 ${table([...head, ...rest], cells)}
 
 ${renderVoices(voices)}
+${renderBeside(beside)}
+${renderPriming(priming)}
 \`npm run bench:stream\`, last run on:
 
 \`\`\`json
@@ -243,19 +266,29 @@ ${JSON.stringify(about, null, 2)}
 `
 }
 
-const rows = await measure()
+const wants = (part: string) => options.only === undefined || options.only.split(',').includes(part)
+const found: Results = {
+  rows: wants('sampler') ? await measure() : [],
+  voices: wants('voices') ? await measureVoices(seconds) : [],
+  beside: wants('beside') ? await measureBeside(seconds, say) : [],
+  priming: wants('priming') ? await measurePriming(MODELS, Math.max(...contexts), say) : [],
+}
 const about = { ...(await machine()), relaxedSimd: hasRelaxedSimd() }
-const voices = await measureVoices(seconds)
-const before: { rows: Row[]; voices?: VoicesRow[] } = existsSync(`${OUT}.json`)
+const before: Partial<Results> = existsSync(`${OUT}.json`)
   ? JSON.parse(readFileSync(`${OUT}.json`, 'utf8'))
-  : { rows: [] }
-const others = ({ node }: { node: string }) => node !== process.version
-const all = [...before.rows.filter(others), ...rows]
-const allVoices = [...(before.voices ?? []).filter(others), ...voices]
+  : {}
+/** Rows of other versions of Node stay, and those that were not asked for. */
+function merged<Row extends { node: string }>(old: Row[] = [], now: Row[]): Row[] {
+  return now.length === 0 ? old : [...old.filter(({ node }) => node !== process.version), ...now]
+}
+const all: Results = {
+  rows: merged(before.rows, found.rows),
+  voices: merged(before.voices, found.voices),
+  beside: merged(before.beside, found.beside),
+  priming: merged(before.priming, found.priming),
+}
 mkdirSync('docs/results', { recursive: true })
-writeFileSync(
-  `${OUT}.json`,
-  `${JSON.stringify({ machine: about, rows: all, voices: allVoices }, null, 2)}\n`,
-)
-writeFileSync(`${OUT}.md`, render(all, allVoices, about))
+writeFileSync(`${OUT}.json`, `${JSON.stringify({ machine: about, ...all }, null, 2)}\n`)
+writeFileSync(`${OUT}.md`, render(all, about))
 say(`${OUT}.md`)
+process.exit() // threads of disposed streams may still be on their way out
