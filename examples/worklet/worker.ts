@@ -13,6 +13,8 @@ import { Pace } from './pace.js'
 
 /** Samples of a block: 20 ms at 16 kHz. */
 const BLOCK = 320
+/** Parameters from which on a second thread pays; below it the threads mostly wait for each other. */
+const LARGE = 1e6
 /** Seconds of the recording that are heard before the model goes on. */
 const LEAD = 2
 /** Seconds that a fast model is ahead of the player, so that a new temperature is heard soon. */
@@ -151,7 +153,8 @@ async function prime(model: Loaded, take: Take, signal: AbortSignal): Promise<Pr
   return made
 
   async function open(): Promise<Primed> {
-    const threads = take.memory && navigator.hardwareConcurrency > 1 ? 2 : 1
+    const isShared = take.memory && navigator.hardwareConcurrency > 1 && model.model.size > LARGE
+    const threads = isShared ? 2 : 1
     const stream = await openStream(model, { precision, context, threads })
     const prompt = model.codes.subarray(0, Math.round(promptSeconds * model.audio.sampleRate))
     const total = prompt.length
