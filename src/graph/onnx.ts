@@ -123,7 +123,7 @@ export function lower(
   }
 
   const to = new Lowering()
-  for (const node of needed(Object.values(outputs), names)) {
+  for (const node of frugal(needed(Object.values(outputs), names))) {
     const value = node.op.name === 'input' ? constants[node.label] : undefined
     if (value) {
       names.set(node, to.constant(value, node.shape))
@@ -139,7 +139,7 @@ export function lower(
   }
 
   const fetched = new Map(Object.entries(outputs))
-  for (const [name, tensor] of fetched) {
+  for (const [name, tensor] of [...fetched].reverse()) {
     to.nodes.push({
       opType: 'Identity',
       inputs: [names.get(tensor)!],
@@ -160,6 +160,18 @@ function needed(roots: readonly Tensor[], known: ReadonlyMap<Tensor, string>): T
     open.push(...node.inputs)
   }
   return [...found].sort((a, b) => a.id - b.id)
+}
+
+/**
+ * The same with the nodes that nobody reads at the end, the last one first. ONNX Runtime 1.30 runs what
+ * the last such node needs before it looks at the one before it: in the order of their making, the
+ * gradient of the input would come first, and every other gradient's operands would be kept until then.
+ */
+function frugal(order: readonly Tensor[]): Tensor[] {
+  const read = new Set(order.flatMap(({ inputs }) => inputs))
+  const leaves = order.filter((node) => node.op.name !== 'input' && !read.has(node))
+  const others = order.filter((node) => node.op.name === 'input' || read.has(node))
+  return [...others, ...leaves.reverse()]
 }
 
 // Field numbers below are those of onnx.proto3.
