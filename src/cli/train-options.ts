@@ -55,6 +55,30 @@ function parseStage(text: string): TrainStage | undefined {
   return { context, part: local ? 'local' : 'all', targets }
 }
 
+/** A context, and the share of the targets that is seen at it; even shares where none are given. */
+export interface ContextShare {
+  context: number
+  share: number
+}
+
+const contexts = z.string().transform((text, context): number | ContextShare[] => {
+  const found = text.split(',').map((part) => {
+    const [left, right, ...more] = part.split(':').map(parseNumber)
+    const share = part.includes(':') ? right : 1
+    if (!isIn(left, 1) || !Number.isInteger(left) || !isIn(share, 0)) return undefined
+    return share > 0 && more.length === 0 ? { context: left, share } : undefined
+  })
+  const only = count('--context').safeParse(text)
+  if (only.success) return only.data
+  const hasShares = text.split(',').map((part) => part.includes(':'))
+  const isAlike = hasShares.every((has) => has === hasShares[0])
+  if (isAlike && found.every((entry) => entry !== undefined)) return found
+  context.addIssue(
+    `--context takes samples, such as 16000, or a curriculum with the share of each, such as 32k:0.5,128k:0.3,1M:0.2, not ${text}`,
+  )
+  return z.NEVER
+})
+
 /** `4GB`, `512M`: bytes. */
 const memory = z
   .string()
@@ -89,7 +113,7 @@ const flags = z.object({
   local: count('--local', 0).optional(),
   forecast: count('--forecast', 0).optional(),
   recall: count('--recall', 0).optional(),
-  context: count('--context').optional(),
+  context: contexts.optional(),
   targets: count('--targets').optional(),
   curriculum: curriculum.optional(),
   targetsPerStep: count('--targets-per-step').optional(),

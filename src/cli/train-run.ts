@@ -104,19 +104,25 @@ function bounded(flags: TrainFlags, dataset: Dataset): TrainFlags {
 /** The model and the recipe that flags ask for. */
 function plan(flags: TrainFlags, dataset: Dataset): Pick<RunFile, 'model' | 'recipe'> {
   const defaults = { ...COMMON, ...BY_PRESET[flags.preset ?? DEFAULT_PRESET] }
-  const stages: readonly TrainStage[] = flags.curriculum ?? [
-    {
-      context: flags.context ?? defaults.context,
-      part: 'all',
-      targets: flags.targets ?? defaults.targets,
-    },
-  ]
+  const stages = flags.curriculum ?? shared(flags, defaults)
   const longest = Math.max(...stages.map(({ context }) => context))
   const model = modelOf(flags, longest, dataset.meta)
   return {
     model: { family: model.family, config: model.config },
     recipe: recipeOf(flags, defaults, stages, identityOf(dataset)),
   }
+}
+
+/** The contexts asked for, each with its share of all targets. */
+function shared({ context, targets }: TrainFlags, defaults: Defaults): TrainStage[] {
+  const contexts = Array.isArray(context)
+    ? context
+    : [{ context: context ?? defaults.context, share: 1 }]
+  const whole = contexts.reduce((sum, { share }) => sum + share, 0)
+  const total = targets ?? defaults.targets
+  return contexts.map(({ context, share }) => {
+    return { context, part: 'all', targets: Math.max(1, Math.round((total * share) / whole)) }
+  })
 }
 
 function recipeOf(

@@ -25,7 +25,10 @@ export function trainCommand(version: string): Command {
     .option('--data <dataset>', 'folder that prepare made')
     .option('--out <run>', 'folder of the run: checkpoints, metrics.jsonl, loss.svg')
     .option('--preset <name>', `model and its defaults (default: ${DEFAULT_PRESET})`)
-    .option('--context <samples>', 'history of the longest-sighted target (default: 16000)')
+    .option(
+      '--context <samples>',
+      'history of the longest-sighted target, or several with shares of the targets: 32k:0.6,1M:0.4 (default: 16000)',
+    )
     .option('--targets <count>', 'targets to see (default: 10e6)')
     .option('--curriculum <list>', 'stages [local@]CONTEXT:TARGETS,... in place of the two above')
     .option('--targets-per-step <count>', 'about as many per update (default: 16000)')

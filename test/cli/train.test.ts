@@ -553,6 +553,22 @@ describe('parseTrainFlags', () => {
     expect(refusal({ curriculum: '8000:10', context: '5' })).toContain('either')
   })
 
+  it('reads contexts, and the shares of several', () => {
+    expect(parse({ context: '128k' }).context).toBe(128_000)
+    expect(parse({ context: '32k,1M' }).context).toEqual([
+      { context: 32_000, share: 1 },
+      { context: 1e6, share: 1 },
+    ])
+    expect(parse({ context: '32k:0.5,128k:0.3,1M:0.2' }).context).toEqual([
+      { context: 32_000, share: 0.5 },
+      { context: 128_000, share: 0.3 },
+      { context: 1e6, share: 0.2 },
+    ])
+    for (const context of ['', '8k,', '0', '8.5', '8k:0', '8k:1,16k', '8k:1:2', 'long']) {
+      expect(refusal({ context })).toContain('--context takes')
+    }
+  })
+
   it('reads a schedule', () => {
     expect(parse({ schedule: 'constant' }).schedule).toEqual({ kind: 'constant' })
     expect(parse({ schedule: 'cosine' }).schedule).toEqual({ kind: 'cosine', floor: 0.1 })
