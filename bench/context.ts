@@ -1,8 +1,8 @@
 /**
- * npm run bench:context [-- --contexts 32000,128000,512000,1000000] [-- --memory 6GB]
+ * npm run bench:context [-- --contexts 32000,128000,512000,1000000] [-- --memory 6GB] [-- --window 128]
  *
  * Dense training and scoring of the preset `stream` at growing contexts: targets/s, arithmetic rate and
- * peak memory, in one run on one machine. Writes docs/results/bench-context.json and .md.
+ * peak memory, in one run on one machine; at the longest also with a sliding window. Writes docs/results/bench-context.json and .md.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -16,6 +16,7 @@ const { values: options } = parseArgs({
     contexts: { type: 'string', default: '32000,128000,512000,1000000' },
     memory: { type: 'string', default: '6GB' },
     steps: { type: 'string', default: '2' },
+    window: { type: 'string', default: '128' },
   },
 })
 const contexts = options.contexts.split(',').map(Number)
@@ -25,6 +26,8 @@ const cli = 'dist/cli/main.js'
 
 interface Row {
   context: number
+  /** Tokens that a token sees in each layer; null for all. */
+  window: number | null
   targetsPerSecond: number
   gflops: number
   trainMemoryGB: number
@@ -57,10 +60,11 @@ async function longRecording(): Promise<string> {
   return folder
 }
 
-function measure(context: number, audio: string): Row {
-  const out = join(work, `context-${context}`)
+function measure(context: number, window: number | null, audio: string): Row {
+  const out = join(work, `context-${context}-${window ?? 'all'}`)
   rmSync(out, { recursive: true, force: true })
-  const model = ['--preset', 'stream', '--context', `${context}`]
+  const tokens = window === null ? [] : ['--window', `${window}`]
+  const model = ['--preset', 'stream', '--context', `${context}`, ...tokens]
   const course = ['--targets-per-step', `${context}`, '--targets', `${steps * context}`]
   const rest = ['--eval-every', '1e12', '--memory', options.memory]
   const trained = run([
@@ -81,6 +85,7 @@ function measure(context: number, audio: string): Row {
   const [result] = JSON.parse(scored.stdout).results
   return {
     context,
+    window,
     targetsPerSecond: best.targetsPerSecond,
     gflops: best.gflops,
     trainMemoryGB: trained.memoryGB,
@@ -93,7 +98,8 @@ mkdirSync(work, { recursive: true })
 const audio = await longRecording()
 run(['prepare', audio, '--out', join(work, 'data'), '--split', '1,0,0'])
 const peak = [await matmulRate()]
-const rows = contexts.map((context) => measure(context, audio))
+const rows = contexts.map((context) => measure(context, null, audio))
+rows.push(measure(Math.max(...contexts), Number(options.window), audio))
 peak.push(await matmulRate())
 
 const base = rows.find(({ context }) => context === 128_000) ?? rows[0]!
@@ -109,6 +115,7 @@ const text = [
   table(
     [
       'context',
+      'tokens seen',
       'targets/s, best step',
       `of that at ${base.context}`,
       'GFLOP/s',
@@ -118,6 +125,7 @@ const text = [
     ],
     rows.map((row) => [
       `${row.context}`,
+      row.window === null ? 'all' : `${row.window}`,
       row.targetsPerSecond.toFixed(0),
       `${((100 * row.targetsPerSecond) / base.targetsPerSecond).toFixed(0)}%`,
       row.gflops.toFixed(1),
