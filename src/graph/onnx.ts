@@ -59,12 +59,6 @@ export class Lowering {
     return this.#constant(`i:${values.join()}`, 'int64', [values.length], bytes)
   }
 
-  /** A scalar index. */
-  index(value: number): string {
-    const bytes = new Uint8Array(BigInt64Array.of(BigInt(value)).buffer)
-    return this.#constant(`n:${value}`, 'int64', [], bytes)
-  }
-
   /** A scalar constant of a floating type. */
   scalar(value: number, dtype: DType): string {
     const array = dtype === 'float64' ? Float64Array.of(value) : Float32Array.of(value)

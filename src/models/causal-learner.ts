@@ -31,6 +31,8 @@ export class CausalLearner implements Learner {
   #lossOnly: Program | undefined
   readonly #compileLossOnly: () => Promise<Program>
   readonly #gradients: Arrays = {}
+  /** One run gives the gradients of a step: there is nothing to sum. */
+  readonly #isOnce: boolean
   /** What is remembered before each stretch. */
   readonly #starts: Arrays[]
   /** And after the last one. */
@@ -64,8 +66,10 @@ export class CausalLearner implements Learner {
     this.#backward = backwardProgram
     this.#compileLossOnly = compileLossOnly
     this.#backwardOut = zeros(backward)
+    this.#isOnce = isCarrying && count === 1
     for (const { name, shape } of stretch.p.declared.values()) {
-      this.#gradients[name] = new Float32Array(sizeOf(shape))
+      const once = this.#backwardOut[`grad.${name}`]!
+      this.#gradients[name] = this.#isOnce ? once : new Float32Array(sizeOf(shape))
     }
     this.#starts = Array.from({ length: count }, () => zeros(stretch.states))
     this.#end = zeros(stretch.states)
@@ -89,7 +93,7 @@ export class CausalLearner implements Learner {
     _seed?: number,
     begins: readonly boolean[] = segments.map(() => true),
   ): Promise<Lesson> {
-    for (const total of Object.values(this.#gradients)) total.fill(0)
+    if (!this.#isOnce) for (const total of Object.values(this.#gradients)) total.fill(0)
     const targets = segments.length * this.segmentLength
     const weight = Float32Array.of(1 / targets)
     let nats = 0
@@ -161,7 +165,7 @@ export class CausalLearner implements Learner {
       const feeds = { ...parameters, ...start, ...this.#cut(segments, i), ...later, weight }
       const found = await this.#backward.run(feeds, out)
       nats += found.nats![0]!
-      for (const [name, total] of Object.entries(this.#gradients)) {
+      for (const [name, total] of this.#isOnce ? [] : Object.entries(this.#gradients)) {
         const part = found[`grad.${name}`]!
         for (let at = 0; at < total.length; at++) total[at]! += part[at]!
       }

@@ -6,18 +6,8 @@ import { matmul } from './matmul.js'
 import { sumTo } from './reduce.js'
 import { concat, reshape, slice, transpose } from './shape.js'
 
-/** Frame `t` of [frames, ...], without the first axis. */
-const frame = (to: Lowering, x: string, t: number) => to.emit('Gather', [x, to.index(t)], {})
-
-/** Joins frames along a new first axis. */
-function stack(to: Lowering, frames: readonly string[]): string {
-  const axes = to.ints([0])
-  return to.emit(
-    'Concat',
-    frames.map((name) => to.emit('Unsqueeze', [name, axes])),
-    { axis: 0 },
-  )
-}
+/** Frame `t` of [frames, ...], the first axis 1. */
+const frame = (to: Lowering, x: string, t: number) => to.emit('Gather', [x, to.ints([t])])
 
 const gruOp: Op<undefined> = {
   name: 'gru',
@@ -40,20 +30,25 @@ const gruOp: Op<undefined> = {
   },
   // weights on the left: [3 n, n] x [n, batch] reads them as they lie, once a frame
   lower(to, [x, u, b, h], node) {
+    const [frames, width, batch] = node.shape as [number, number, number]
+    const split = { axis: 0, num_outputs: 3 }
+    const flat = to.ints([3 * width, batch])
+    const alone = to.ints([1, width, batch])
     const states: string[] = []
     let before = h!
-    for (let t = 0; t < node.shape[0]!; t++) {
-      const [xr, xz, xn] = to.emitAll('Split', [frame(to, x!, t)], 3, { axis: 0, num_outputs: 3 })
+    for (let t = 0; t < frames; t++) {
+      const mine = to.emit('Reshape', [frame(to, x!, t), flat])
+      const [xr, xz, xn] = to.emitAll('Split', [mine], 3, split)
       const product = to.emit('Gemm', [u!, before, b!])
-      const [ur, uz, un] = to.emitAll('Split', [product], 3, { axis: 0, num_outputs: 3 })
+      const [ur, uz, un] = to.emitAll('Split', [product], 3, split)
       const r = to.emit('Sigmoid', [to.emit('Add', [xr!, ur!])])
       const z = to.emit('Sigmoid', [to.emit('Add', [xz!, uz!])])
       const n = to.emit('Tanh', [to.emit('Add', [xn!, to.emit('Mul', [r, un!])])])
       const rest = to.emit('Mul', [z, to.emit('Sub', [before, n])])
       before = to.emit('Add', [n, rest])
-      states.push(before)
+      states.push(to.emit('Reshape', [before, alone]))
     }
-    return stack(to, states)
+    return to.emit('Concat', states, { axis: 0 })
   },
   // the gates of all frames again, in one product; then the way back is linear: see gruBackOp
   vjp(dy, node) {
@@ -103,20 +98,24 @@ const gruBackOp: Op<undefined> = {
   shape: ([dy]) => dy!.shape.with(0, dy!.shape[0]! + 1),
   lower(to, [dy, z, a, u], node) {
     const [count, width, batch] = node.shape as [number, number, number]
-    const turned = to.emit('Transpose', [u!], { perm: [1, 0] })
+    // of three axes, or the runtime makes it part of the product and transposes at every frame
+    const turned = to.emit('Reshape', [
+      to.emit('Transpose', [u!], { perm: [1, 0] }),
+      to.ints([1, width, 3 * width]),
+    ])
     const apart = to.emit('Reshape', [a!, to.ints([count - 1, 3, width, batch])])
     const flat = to.ints([3 * width, batch])
     const found: string[] = []
+    let later: string | undefined
     for (let t = count - 2; t >= 0; t--) {
       const direct = frame(to, dy!, t)
-      const g = found.length === 0 ? direct : to.emit('Add', [direct, found[0]!])
-      if (found.length > 0) found[0] = g
-      else found.unshift(g)
+      const g = later === undefined ? direct : to.emit('Add', [direct, later])
       const gates = to.emit('Reshape', [to.emit('Mul', [frame(to, apart, t), g]), flat])
       const kept = to.emit('Mul', [frame(to, z!, t), g])
-      found.unshift(to.emit('Add', [kept, to.emit('MatMul', [turned, gates])]))
+      later = to.emit('Add', [kept, to.emit('MatMul', [turned, gates])])
+      found.unshift(g)
     }
-    return stack(to, found)
+    return to.emit('Concat', [later!, ...found], { axis: 0 })
   },
 }
 
