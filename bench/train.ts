@@ -50,13 +50,13 @@ function median(numbers: readonly number[]): number {
 }
 
 /** Our training, as a user runs it: `longwave train` on the bundled recording. */
-function ours(name: string, context: number): Row {
-  const out = join(work, `context-${context}`)
+function ours(name: string, context: number, preset = 'stream', targetsPerStep = context): Row {
+  const out = join(work, `${preset}-${context}`)
   rmSync(out, { recursive: true, force: true })
   // the command needs whole steps: at least three of them
-  const minutes = Math.max(seconds / 60, (4 * context) / 3000 / 60)
-  const args = ['train', '--data', join(work, 'data'), '--out', out, '--preset', 'stream']
-  const rest = ['--context', `${context}`, '--targets-per-step', `${context}`]
+  const minutes = Math.max(seconds / 60, (4 * targetsPerStep) / 3000 / 60)
+  const args = ['train', '--data', join(work, 'data'), '--out', out, '--preset', preset]
+  const rest = ['--context', `${context}`, '--targets-per-step', `${targetsPerStep}`]
   const limits = ['--targets', '1e9', '--minutes', minutes.toFixed(2), '--eval-every', '1e9']
   const command = [cli, ...args, ...rest, ...limits]
   if (run(process.execPath, command) === undefined) throw new Error('our own training failed')
@@ -75,8 +75,8 @@ function ours(name: string, context: number): Row {
   }
 }
 
-function peer(name: string, args: readonly string[]): Row | undefined {
-  const command = ['bench/peers/longwave_torch.py', ...args]
+function peer(name: string, args: readonly string[], file = 'longwave'): Row | undefined {
+  const command = [`bench/peers/${file}_torch.py`, ...args]
   const output = run('/usr/bin/python3', command)
   if (output === undefined) return undefined
   const found = JSON.parse(output)
@@ -110,7 +110,16 @@ const prepared = run(process.execPath, [
 ])
 if (prepared === undefined) throw new Error('the bundled recording could not be prepared')
 
+/** Streams of SampleRNN: how many, and the samples of back-propagation. */
+const STREAMS = { batch: 16, length: 1024 }
+
 const peak = [await matmulRate()]
+const recurrent = ours(
+  'longwave, SampleRNN',
+  STREAMS.length,
+  'samplernn',
+  STREAMS.batch * STREAMS.length,
+)
 const rows: Row[] = [
   ours('longwave, context 128,000', 128_000),
   ours('longwave, context 8,000', 8000),
@@ -132,11 +141,21 @@ if (!options['no-peers']) {
   ]
   rows.push(...found.filter((row) => row !== undefined))
 }
+rows.push(recurrent)
+if (!options['no-peers']) {
+  const streams = ['--batch', `${STREAMS.batch}`, '--length', `${STREAMS.length}`]
+  const args = ['train', ...streams, '--seconds', `${seconds}`]
+  const found = peer('PyTorch, SampleRNN', args, 'samplernn')
+  if (found) rows.push(found)
+}
 peak.push(await matmulRate())
 
 const best = Math.max(...peak)
 const main = rows[0]!
-const ratio = (row: Row) => (main.targetsPerSecond / row.targetsPerSecond).toFixed(2)
+const ratio = (row: Row) => {
+  const own = row.name.includes('SampleRNN') ? recurrent : main
+  return (own.targetsPerSecond / row.targetsPerSecond).toFixed(2)
+}
 const result = { ...(await machine()), matmulGflops: peak, rows, profile: await profile() }
 const text = [
   '# Dense training',

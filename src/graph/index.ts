@@ -22,7 +22,7 @@ export {
   sub,
   tanh,
 } from './ops/elementwise.js'
-export { oneHot, reverse, take, toInt } from './ops/gather.js'
+export { bag, oneHot, reverse, take, toInt } from './ops/gather.js'
 export { gru } from './ops/gru.js'
 export { constant, input } from './ops/input.js'
 export { matmul, turn } from './ops/matmul.js'

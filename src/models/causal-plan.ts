@@ -7,7 +7,7 @@ import {
   differentiateCausal,
 } from './causal-network.js'
 import type { Stage } from './model.js'
-import { bytesOf, describeMemory, doesNotFit, ENGINE_BYTES } from './step-memory.js'
+import { bytesOf, describeMemory, doesNotFit, ENGINE_BYTES, weightBytes } from './step-memory.js'
 
 /** Samples of a stretch: enough for full speed of most networks. */
 export const STRETCH = 8000
@@ -69,12 +69,13 @@ export function planCausal(
     const batch = network.carries ? Math.max(1, Math.round(targetsPerStep / segment)) : 1
     const stretch = buildCausal(network, time, 'float32', batch)
     const backward = differentiateCausal(stretch)
+    const parameters = bytesOf(Object.fromEntries(stretch.p.tensors)) / 4
     const forward = count > 1 ? peakBytes(Object.values(stretch.next)) : 0
     const peaks = forward + peakBytes(Object.values(backward))
     const memory = {
       states: bytesOf(stretch.states) * count,
       stretch: peaks + bytesOf(backward),
-      engine: ENGINE_BYTES,
+      engine: ENGINE_BYTES + weightBytes(parameters),
       total: 0,
     }
     memory.total = memory.states + memory.stretch + memory.engine

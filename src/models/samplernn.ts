@@ -8,6 +8,7 @@ import type { QuantizerName } from '../audio/index.js'
 import { UsageError } from '../base/errors.js'
 import {
   add,
+  bag,
   concat,
   constant,
   div,
@@ -184,19 +185,21 @@ function perceptron(
   // looking up and the layer's product are one table for each tap, made once for all samples
   const table = p.get('embedding', [levels, embedding], { normal: 1 })
   const w = reshape(weightOf(p, 'sample', [width, r * embedding]), [width, r, embedding])
-  let h = above
-  for (let k = 0; k < r; k++) {
-    const tap = reshape(slice(w, 1, k, k + 1), [width, embedding])
-    const rows = matmul(table, tap, { transB: true }) // [levels, width]
+  const taps = range(r).map((k) => reshape(slice(w, 1, k, k + 1), [width, embedding]))
+  const tables = taps.map((tap) => matmul(table, tap, { transB: true })) // [levels, width]
+  const newest = range(r).map((k) => {
     const at = reshape(slice(all, 1, lead - k, lead - k + T), [B, F, r])
-    const inOrder = reshape(transpose(at, [1, 0, 2]), [F * B * r])
-    h = add(h, take(rows, inOrder, 0)) // [F B r, width]
-  }
+    return reshape(transpose(at, [1, 0, 2]), [F * B * r, 1])
+  })
+  const heard = bag(concat(tables, 0), concat(newest, 1), levels) // [F B r, width]
+  const h = add(above, heard)
   const hidden = normalised(p, 'hidden', relu(h), width)
   const y = normalised(p, 'output', relu(hidden), levels, { gain: 1 }) // [F B r, levels]
   const apart = reshape(y, [F, B, r * levels])
   return reshape(transpose(apart, [1, 0, 2]), [B * T, levels])
 }
+
+const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
 /**
  * Weights of a length and of a direction that are learned apart (Salimans and Kingma 2016), of all

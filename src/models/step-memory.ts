@@ -5,6 +5,11 @@ import { sizeOf, type Tensor } from '../graph/index.js'
 /** The runtime, weights and their moments, and what the engine holds besides: measured, of a small model. */
 export const ENGINE_BYTES = 0.6e9
 
+/** What weights and their updates take beyond those of a small model, which are counted above: measured. */
+export function weightBytes(parameters: number): number {
+  return 64 * Math.max(0, parameters - 4e6)
+}
+
 /** Bytes of float32 arrays of these shapes. */
 export function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
   return Object.values(tensors).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0)

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   add,
+  bag,
   concat,
   conv1d,
   cos,
@@ -178,6 +179,15 @@ describe('gradients equal central differences in float64', () => {
         {
           ints: { targets: Int32Array.of(4, 0, 2) },
         },
+      ),
+    ))
+
+  it('bag, rows of several tables added up', () =>
+    agrees([dim, dim, dim], (taps: number, width: number, n: number) =>
+      gradientError(
+        { tables: [taps * 5, width] },
+        ({ tables, at }) => bag(tables!, reshape(at!, [n, taps]), 5),
+        { ints: { at: Int32Array.from({ length: n * taps }, (_, i) => (3 * i) % 5) } },
       ),
     ))
 

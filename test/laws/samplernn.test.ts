@@ -103,17 +103,15 @@ describe('causality', () => {
 
   it('by gradient: a prediction depends on every sample before it, and on no later one', async () => {
     const { p, logits, states } = buildCausal(network, time, 'float64')
-    // what the tiers hear of each sample, and what the perceptron looks up at each distance
-    const heard = p.graph.nodes.filter((node) => node.op.name === 'take')
+    // what the tiers hear of each sample, and what the perceptron looks up when it comes
+    const heard = p.graph.nodes.filter(({ op }) => op.name === 'take' || op.name === 'bag')
     expect(heard.map(({ shape }) => shape)).toEqual([
       [time, 1],
-      ...Array(3).fill([time, TINY.width]),
+      [time, TINY.width],
     ])
     const dy = input(p.graph, 'dy', logits.shape)
     const found = gradients([[logits, dy]], heard)
-    const names = found.map((_, i) => `dx.${i}`)
-    const outputs = Object.fromEntries(found.map((dx, i) => [names[i]!, dx]))
-    const program = await (await engine()).compile(outputs)
+    const program = await (await engine()).compile({ tiers: found[0]!, samples: found[1]! })
     const feeds = {
       ...typed(randomParameters(TINY, 2), 'float64'),
       ...silence(states),
@@ -128,10 +126,10 @@ describe('causality', () => {
           dx[name]!.subarray(i * size, (i + 1) * size).some((x) => x !== 0),
         )
       // the tiers hear a sample in the frame that ends with it, the perceptron at once
-      const frames = at('dx.0', 1)
+      const frames = at('tiers', 1)
       expect(frames).toEqual(range(0, frames.at(-1)! + 1))
       expect(frames.at(-1)).toBe(3 * Math.floor(t / 3))
-      for (const name of names.slice(1)) expect(at(name, TINY.width)).toEqual([t])
+      expect(at('samples', TINY.width)).toEqual([t])
     }
   })
 

@@ -1,6 +1,7 @@
 import { apply, misfit, type Op } from '../op.js'
 import { showShape, type Tensor } from '../tensor.js'
 import { matmul } from './matmul.js'
+import { reshape } from './shape.js'
 
 const toIntOp: Op<undefined> = {
   name: 'toInt',
@@ -62,6 +63,45 @@ const takeOp: Op<0 | 1> = {
 /** Rows (axis 0) or columns (axis 1) of a matrix at int32 `indices` [n]. */
 export function take(table: Tensor, indices: Tensor, axis: 0 | 1): Tensor {
   return apply(takeOp, [table, indices], axis)
+}
+
+const bagOp: Op<number> = {
+  name: 'bag',
+  shape([table, at], levels, place) {
+    const [rows, width] = table!.shape as [number, number]
+    const [n, taps] = at!.shape as [number, number]
+    if (table!.shape.length !== 2 || at!.shape.length !== 2 || rows !== taps * levels) {
+      const got = `${showShape(table!.shape)} and ${showShape(at!.shape)}`
+      throw misfit(
+        place,
+        'the tables and the indices do not fit.',
+        '[taps levels, n], [..., taps]',
+        got,
+      )
+    }
+    return [n, width]
+  },
+  lower(to, [table, at], node) {
+    const taps = node.inputs[1]!.shape[1]!
+    const tables = to.emitAll('Split', [table!], taps, { axis: 0, num_outputs: taps })
+    const columns = to.emitAll('Split', [at!], taps, { axis: 1, num_outputs: taps })
+    const flat = to.ints([node.shape[0]!])
+    const rows = columns.map((column, k) => {
+      return to.emit('Gather', [tables[k]!, to.emit('Reshape', [column, flat])], { axis: 0 })
+    })
+    return rows.reduce((sum, row) => to.emit('Add', [sum, row]))
+  },
+  // as of `take`, all tables in one product
+  vjp(dy, node, levels) {
+    const [table, at] = node.inputs as [Tensor, Tensor]
+    const hot = reshape(oneHot(at, levels), [at.shape[0]!, table.shape[0]!]) // [n, taps levels]
+    return [matmul(hot, dy, { transA: true }), undefined]
+  },
+}
+
+/** Sums of rows of tables under each other [taps levels, width], one of each at int32 [n, taps]: [n, width]. */
+export function bag(tables: Tensor, at: Tensor, levels: number): Tensor {
+  return apply(bagOp, [tables, at], levels)
 }
 
 const reverseOp: Op<number> = {
