@@ -4,13 +4,16 @@
  * dims to a word (see words.ts).
  */
 import { newestCount, newestRows } from './cache'
-import { softmaxParts, storeSome } from './elementwise'
-import { integerSums4, most4 } from './math'
+import { storeSome } from './elementwise'
+import { integerSums4, most4, sum4 } from './math'
 import { quantiseDense } from './quantise'
 import { high, low, offsetOf } from './words'
 
 /** Tokens whose rows stay in the nearest cache while all heads read them. */
 const TILE: u32 = 64
+
+/** Scores are logarithms to the base of two: this many of natural ones. */
+const LOG2E: f32 = 1.4426950408889634
 
 /** Bytes of the int16 of 16 dims of a query: the even dims, then the odd. */
 const BLOCK: usize = 32
@@ -88,6 +91,41 @@ function scores(
     const sum = integerSums4(a0, a1, a2, a3)
     v128.store(out + at, toScores(sum, about, v128.load(bias + at)))
   }
+}
+
+/** The same for rows of 16 dims, as narrow heads have them. */
+function scoresOf16(
+  rows: usize,
+  rowBytes: usize,
+  count: u32,
+  q: usize,
+  about: usize,
+  bias: usize,
+  out: usize,
+): void {
+  const bytes = i16x8.splat(0xff)
+  const even = v128.load(q)
+  const odd = v128.load(q, 16)
+  const end = out + ((<usize>count) << 2)
+  const toBias = bias - out
+  for (let to = out; to < end; to += 16) {
+    const a = dims16(rows, even, odd, bytes)
+    const b = dims16(rows + rowBytes, even, odd, bytes)
+    rows += 2 * rowBytes
+    const c = dims16(rows, even, odd, bytes)
+    const d = dims16(rows + rowBytes, even, odd, bytes)
+    rows += 2 * rowBytes
+    v128.store(to, toScores(integerSums4(a, b, c, d), about, v128.load(to + toBias)))
+  }
+}
+
+@inline
+function dims16(row: usize, even: v128, odd: v128, bytes: v128): v128 {
+  const m = v128.load(row)
+  return i32x4.add(
+    i32x4.dot_i16x8_s(even, v128.and(m, bytes)),
+    i32x4.dot_i16x8_s(odd, i16x8.shr_s(m, 8)),
+  )
 }
 
 /**
@@ -301,15 +339,55 @@ function prepare(
     sum = i32x4.add(sum, i32x4.dot_i16x8_s(even, i16x8.splat(128)))
     to += step
   }
-  store<f32>(about, <f32>1 / factor, FACTOR)
+  store<f32>(about, LOG2E / factor, FACTOR)
   store<i32>(about, i32x4.extract_lane(integerSums4(sum, sum, sum, sum), 0), OFFSET)
 }
 
-/** Weights in (0, 1] to int16 in place, as large as sums in int32 allow; what brings sums back. */
-function shrink(p: usize, count: u32, total: f32): f32 {
-  const factor = min<f32>(32767, <f32>16e6 / total)
-  quantiseDense(p, (count + 7) & ~7, factor, 32767, p)
-  return <f32>1 / (factor * total)
+/** Added to a number it leaves its nearest integer in the lowest bits. */
+const COARSE: f32 = 12582912 // 1.5 2^23
+
+/** 2^x for x in [-100, 0] to 3e-6 of itself (least squares over [-1/2, 1/2]): a weight has 15 bits. */
+@inline
+function powers(x: v128): v128 {
+  const bounded = f32x4.pmax(x, f32x4.splat(-100))
+  const coarse = f32x4.add(bounded, f32x4.splat(COARSE))
+  const r = f32x4.sub(bounded, f32x4.sub(coarse, f32x4.splat(COARSE)))
+  let p = f32x4.add(f32x4.mul(f32x4.splat(9.58284e-3), r), f32x4.splat(5.590644e-2))
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(0.24024099))
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(0.69312419))
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1))
+  return i32x4.add(p, i32x4.shl(coarse, 23))
+}
+
+/**
+ * Scores, in powers of two, to int16 weights in place, as large as sums in int32 allow; what brings sums
+ * back.
+ */
+function weigh(p: usize, count: u32): f32 {
+  const padded = (count + 7) & ~7
+  for (let i = count; i < padded; i++) store<f32>(p + (<usize>i << 2), -1e30)
+  const end = p + (<usize>padded << 2)
+  let most = f32x4.splat(-1e30)
+  let other = most
+  for (let at = p; at < end; at += 32) {
+    most = f32x4.pmax(most, v128.load(at))
+    other = f32x4.pmax(other, v128.load(at, 16))
+  }
+  const largest = f32x4.splat(most4(f32x4.pmax(most, other)))
+  let total = f32x4.splat(0)
+  let rest = total
+  for (let at = p; at < end; at += 32) {
+    const e = powers(f32x4.sub(v128.load(at), largest))
+    const f = powers(f32x4.sub(v128.load(at, 16), largest))
+    v128.store(at, e)
+    v128.store(at, f, 16)
+    total = f32x4.add(total, e)
+    rest = f32x4.add(rest, f)
+  }
+  const sum = sum4(f32x4.add(total, rest)) // what is behind the count adds 2^-100 each
+  const factor = min<f32>(32767, <f32>16e6 / sum)
+  quantiseDense(p, padded, factor, 32767, p)
+  return <f32>1 / (factor * sum)
 }
 
 /** Sums of `mix` to numbers. */
@@ -336,7 +414,8 @@ function storeFour(sums: v128, scales: usize, factors: v128, rest: u32, y: usize
 }
 
 /**
- * As `attendF32`, with scales [groups, padded] of the dims of keys and values.
+ * As `attendF32`, with scales [groups, padded] of the dims of keys and values, and the bias in logarithms
+ * to the base of two.
  *
  * @param scratch (groups heads) (2 padded + padWindow) numbers
  */
@@ -391,6 +470,8 @@ export function attendInt8(
       const to = weights + h * scoreBytes + at
       if (isOfFour(h, heads)) {
         scoresOfFour(rows, step, n, padded, mine, about, headBytes, from, to, scoreBytes)
+      } else if (padded === 16) {
+        scoresOf16(rows, step, n, mine, about, from, to)
       } else {
         scores(rows, step, n, padded, mine, about, from, to)
       }
@@ -398,7 +479,7 @@ export function attendInt8(
   }
   for (let h: usize = 0; h < all; h++) {
     const p = weights + h * scoreBytes
-    store<f32>(queries + h * headBytes, shrink(p, count, softmaxParts(p, count)))
+    store<f32>(queries + h * headBytes, weigh(p, count))
   }
   memory.fill(mixed, 0, all * headBytes)
   for (let first: u32 = 0; first < count; first += TILE) {

@@ -60,6 +60,11 @@ export function rememberF32(
   }
 }
 
+@inline
+function scaled(x: usize, factors: usize): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), v128.load(factors))))
+}
+
 /**
  * Bytes of even dims are 128 larger, so that two dims make a word (see words.ts).
  *
@@ -80,7 +85,15 @@ export function rememberInt8(
 ): void {
   let to = nextRow(position, rows, phases, phaseBytes, rowBytes, window)
   for (let g: u32 = 0; g < groups; g++) {
-    for (let i: u32 = 0; i < width; i++) {
+    let i: u32 = 0
+    for (; i + 8 <= width; i += 8) {
+      const at = (<usize>i) << 2
+      const words = i16x8.narrow_i32x4_s(scaled(x + at, factors + at), scaled(x + at + 16, factors + at + 16))
+      const bounded = i16x8.max_s(i16x8.min_s(words, i16x8.splat(127)), i16x8.splat(-127))
+      const bytes = i8x16.narrow_i16x8_s(bounded, bounded)
+      v128.store64_lane(to + i, v128.xor(bytes, i16x8.splat(0x80)), 0) // 128 more or less is the same
+    }
+    for (; i < width; i++) {
       const at = (<usize>i) << 2
       const q = nearest<f32>(load<f32>(x + at) * load<f32>(factors + at))
       const byte = <i32>max<f32>(min<f32>(q, 127), -127)

@@ -507,11 +507,12 @@ class Lowerer {
     const all = groups * heads
     // kept twice and backwards, so that the scores of any slot order find theirs in one stretch
     const byDistance = this.#weight(weights[0]!)
+    const unit = type === 'int8' ? Math.LOG2E : 1 // of the logarithms that scores are
     const bias = new Float32Array(all * 2 * padWindow)
     for (let h = 0; h < all; h++) {
       for (let i = 0; i < 2 * window; i++) {
         const distance = (2 * window - 1 - i) % window
-        bias[h * 2 * padWindow + i] = byDistance[(first + h) * window + distance]!
+        bias[h * 2 * padWindow + i] = unit * byDistance[(first + h) * window + distance]!
       }
     }
     const tile = type === 'f16' ? Math.min(ATTENTION_TILE, padWindow) * groups * padded : 0

@@ -323,10 +323,12 @@ describe.each(files)('%s', (file) => {
           const scales = normals(groups * padded, seed, 9).map((s) => (1 + Math.abs(s)) / 40)
           const [scalesAt, factors] = [arena.write(scales), arena.write(scales.map((s) => 1 / s))]
           const bias = normals(all * window, seed, 10)
+          const unit = isInt8 ? Math.LOG2E : 1
           const twice = new Float32Array(all * 2 * padWindow)
           for (let h = 0; h < all; h++) {
             for (let i = 0; i < 2 * window; i++) {
-              twice[h * 2 * padWindow + i] = bias[h * window + ((2 * window - 1 - i) % window)]!
+              twice[h * 2 * padWindow + i] =
+                unit * bias[h * window + ((2 * window - 1 - i) % window)]!
             }
           }
           const biasAt = arena.write(twice)
