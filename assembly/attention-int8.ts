@@ -6,7 +6,7 @@
 import { newestCount, newestRows } from './cache'
 import { storeSome } from './elementwise'
 import { integerSums4, most4, sum4 } from './math'
-import { quantiseDense } from './quantise'
+import { eight, quantiseDense } from './quantise'
 import { high, low, offsetOf } from './words'
 
 /** Tokens whose rows stay in the nearest cache while all heads read them. */
@@ -328,11 +328,12 @@ function prepare(
   const limit = min<i32>(32767, i32.MAX_VALUE / 127 / padded)
   const factor = <f32>limit / largest
   let sum = i32x4.splat(0)
+  const factors = f32x4.splat(factor)
+  const limits = i16x8.splat(<i16>limit)
   for (i = 0; i < padded; i += 16) {
     const at = about + (<usize>i << 2)
-    quantiseDense(at, 16, factor, limit, to)
-    const m = v128.load(to)
-    const n = v128.load(to, 16)
+    const m = eight(at, factors, limits)
+    const n = eight(at + 32, factors, limits)
     const even = i16x8.shuffle(m, n, 0, 2, 4, 6, 8, 10, 12, 14)
     v128.store(to, even)
     v128.store(to, i16x8.shuffle(m, n, 1, 3, 5, 7, 9, 11, 13, 15), 16)

@@ -25,8 +25,9 @@ function integers(x: usize, factor: v128): v128 {
   return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), factor)))
 }
 
+/** Eight numbers to int16. */
 @inline
-function eight(x: usize, factor: v128, limit: v128): v128 {
+export function eight(x: usize, factor: v128, limit: v128): v128 {
   const q = i16x8.narrow_i32x4_s(integers(x, factor), integers(x + 16, factor))
   return i16x8.max_s(i16x8.min_s(q, limit), i16x8.neg(limit))
 }
