@@ -20,7 +20,7 @@ import {
   transpose,
 } from '../graph/index.js'
 import { layerNorm } from '../nn/layers.js'
-import { lecun, type Parameters } from '../nn/parameters.js'
+import { type Initial, lecun, type Parameters } from '../nn/parameters.js'
 import { type StateSpace, stateSpace } from '../nn/state-space.js'
 import { causalModel } from './causal-model.js'
 import type { CausalNetwork } from './causal-network.js'
@@ -84,18 +84,29 @@ export function sashimiTiers({ channels, pool, expand }: SaShiMiConfig): Tier[] 
 }
 
 /** One block: a state space and a feed-forward layer, each beside the residual stream. */
-function block(name: string, width: number, { feed, modes, mix }: SaShiMiConfig) {
+function block(name: string, width: number, { layers, feed, modes, mix }: SaShiMiConfig) {
   const ssm = stateSpace(`${name}.ssm`, { channels: width, modes })
+  // what all layers of a tier add to the residual stream is at first as large as the stream itself
+  const quiet = (fanIn: number) => lecun(fanIn * 2 * layers)
   return {
     ssm,
     /** x [width, T] */
     forward(p: Parameters, x: Tensor, before: Tensor): { x: Tensor; state: Tensor } {
       const { y, state } = ssm.forward(p, layerNorm(p, `${name}.norm1`, x, 0), before)
-      const wide = linear(p, `${name}.mix`, gelu(y), mix === 'glu' ? 2 * width : width)
+      const wide = linear(
+        p,
+        `${name}.mix`,
+        gelu(y),
+        mix === 'glu' ? 2 * width : width,
+        quiet(width),
+      )
       const mixed = mix === 'glu' ? glu(wide, width) : wide
       const h = add(x, mixed) // [width, T]
       const inner = linear(p, `${name}.up`, layerNorm(p, `${name}.norm2`, h, 0), feed * width)
-      return { x: add(h, linear(p, `${name}.down`, gelu(inner), width)), state }
+      return {
+        x: add(h, linear(p, `${name}.down`, gelu(inner), width, quiet(feed * width))),
+        state,
+      }
     },
   }
 }
@@ -106,9 +117,14 @@ function glu(x: Tensor, width: number): Tensor {
 }
 
 /** W x + b over the columns of x [inputs, T]. */
-function linear(p: Parameters, name: string, x: Tensor, outputs: number): Tensor {
-  const inputs = x.shape[0]!
-  const w = p.get(`${name}.w`, [outputs, inputs], lecun(inputs))
+function linear(
+  p: Parameters,
+  name: string,
+  x: Tensor,
+  outputs: number,
+  initial: Initial = lecun(x.shape[0]!),
+): Tensor {
+  const w = p.get(`${name}.w`, [outputs, x.shape[0]!], initial)
   const b = p.get(`${name}.b`, [outputs], 0)
   return add(matmul(w, x), reshape(b, [outputs, 1])) // [outputs, T]
 }
@@ -164,7 +180,8 @@ export function sashimiForward(
   for (const [tier, blocks] of [...blocksOf(config).entries()].reverse()) {
     if (x) {
       const steps = pool[tier]!
-      const ahead = linear(p, `unpool.${tier}`, x, steps * tiers[tier]!.width)
+      // zero at first: noise of the coarse tiers would drown the samples in the finer ones
+      const ahead = linear(p, `unpool.${tier}`, x, steps * tiers[tier]!.width, 0)
       // a coarse step knows its last sample: only the steps after it may see what it says
       const seen = concat([left.shift()!, ahead], 1) // [steps width, 1 + T / period]
       const columns = ahead.shape[1]!
@@ -180,9 +197,8 @@ export function sashimiForward(
     x = add(x, skip)
   }
 
-  const normal = layerNorm(p, 'norm', x!, 0)
-  const w = p.get('logits.w', [levels, tiers[0]!.width], { normal: 0.5 / Math.sqrt(levels) })
-  const logits = add(matmul(w, normal), reshape(p.get('logits.b', [levels], 0), [levels, 1]))
+  const small = { normal: 0.5 / Math.sqrt(levels) }
+  const logits = linear(p, 'logits', layerNorm(p, 'norm', x!, 0), levels, small)
   return { logits: transpose(logits), states: after }
 }
 
