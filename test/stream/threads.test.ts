@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { flagshipPlan } from '../../src/models/flagship-plan.js'
 import { samplernn, samplernnPresets } from '../../src/models/samplernn.js'
+import { sashimi, sashimiPresets } from '../../src/models/sashimi.js'
 import { wavenet, wavenetPresets } from '../../src/models/wavenet.js'
 import { PlanBuilder, type StepPlan } from '../../src/nn/step-plan.js'
 import { loadKernels } from '../../src/stream/kernels.js'
@@ -31,6 +32,10 @@ const narrow = wavenet({
   ...{ stacks: 1, layers: 3, kernel: 2, channels: 160, skip: 300, end: 256, embedding: 6 },
 })
 const recurrent = samplernn({ ...samplernnPresets.samplernn, frames: [4, 3], width: 224 })
+const tiers = sashimi({
+  ...sashimiPresets.sashimi,
+  ...{ layers: 1, channels: 160, pool: [3, 2], expand: 1, modes: 6 },
+})
 
 /** Large products at some samples only, that read what others at other samples made. */
 function periodic(): StepPlan {
@@ -60,6 +65,7 @@ const PLANS: [string, StepPlan][] = [
   ['stream with narrow heads', flagshipOf({ ...WIDE, headWidth: 16 })],
   ['WaveNet', narrow.stepForm!.plan(stir(narrow.initialise(3), 3), 1)],
   ['SampleRNN', recurrent.stepForm!.plan(stir(recurrent.initialise(3), 3), 1)],
+  ['SaShiMi', tiers.stepForm!.plan(stir(tiers.initialise(3), 3), 1)],
   ['products that run at some samples', periodic()],
 ]
 
