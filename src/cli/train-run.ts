@@ -58,7 +58,7 @@ const BY_PRESET: Readonly<Record<string, Partial<Defaults>>> = {
     evalTargets: 40,
   },
   sashimi: SASHIMI,
-  'sashimi-small': SASHIMI,
+  'sashimi-small': { ...SASHIMI, lr: 1e-2 },
   samplernn: SAMPLERNN,
   'samplernn-small': SAMPLERNN,
 }
