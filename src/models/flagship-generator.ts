@@ -8,12 +8,11 @@ import {
   encoderLayers,
   type FlagshipConfig,
   head,
-  localFeatures,
-  localLayers,
   stateInputs,
   windowTransformer,
 } from './flagship.js'
 import { recallWindow, tokensOf, windowOf } from './flagship-layout.js'
+import { localFeatures, localLayers } from './flagship-local.js'
 import { densePass } from './flagship-pass.js'
 import { forecastInput, zeros } from './flagship-programs.js'
 import { PARTS, recall, recallRows, recallStates } from './flagship-recall.js'

@@ -26,12 +26,11 @@ import {
   encoderLayers,
   type FlagshipConfig,
   head,
-  localFeatures,
-  localLayers,
   stateInputs,
   windowTransformer,
 } from './flagship.js'
 import { recallWindow } from './flagship-layout.js'
+import { localFeatures, localLayers } from './flagship-local.js'
 import { PARTS, recall, recallRows, recallStates } from './flagship-recall.js'
 import { FORECAST_WIDTH } from './forecast.js'
 

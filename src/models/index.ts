@@ -17,11 +17,10 @@ export {
   encoderGeometry,
   type FlagshipConfig,
   flagshipPresets,
-  type LocalConfig,
-  localPath,
   recallPath,
   receptiveField,
 } from './flagship.js'
+export { type LocalConfig, localPath } from './flagship-local.js'
 export type * from './model.js'
 export { openModel, type Preset, presets, UnknownModelError } from './registry.js'
 export { type SampleRnnConfig, samplernnPresets } from './samplernn.js'

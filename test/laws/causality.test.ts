@@ -7,11 +7,9 @@ import {
   encoderLayers,
   type FlagshipConfig,
   flagshipPresets,
-  localFeatures,
-  localLayers,
-  localPath,
   receptiveField,
 } from '../../src/models/flagship.js'
+import { localFeatures, localLayers, localPath } from '../../src/models/flagship-local.js'
 import { FORECAST_FEATURES, FORECAST_WIDTH } from '../../src/models/forecast.js'
 import { initialise, Parameters } from '../../src/nn/parameters.js'
 import { engine } from '../graph/gradcheck.js'

@@ -18,9 +18,8 @@ import {
   type FlagshipConfig,
   flagshipPresets,
   head,
-  localFeatures,
-  localLayers,
 } from '../../src/models/flagship.js'
+import { localFeatures, localLayers } from '../../src/models/flagship-local.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import {
   buildBlock,

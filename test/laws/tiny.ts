@@ -19,9 +19,8 @@ import {
   encoderLayers,
   type FlagshipConfig,
   head,
-  localFeatures,
-  localLayers,
 } from '../../src/models/flagship.js'
+import { localFeatures, localLayers } from '../../src/models/flagship-local.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import { forecastInput } from '../../src/models/flagship-programs.js'
 import { recall, recallRows, recallStates } from '../../src/models/flagship-recall.js'

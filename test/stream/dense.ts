@@ -16,9 +16,8 @@ import {
   encoderLayers,
   type FlagshipConfig,
   head,
-  localFeatures,
-  localLayers,
 } from '../../src/models/flagship.js'
+import { localFeatures, localLayers } from '../../src/models/flagship-local.js'
 import { recall, recallRows, recallStates } from '../../src/models/flagship-recall.js'
 import { FORECAST_WIDTH, Forecaster } from '../../src/models/forecast.js'
 import type { Arrays } from '../../src/models/model.js'
