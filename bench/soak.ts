@@ -48,7 +48,7 @@ const LOOK = 2000
 const ROW = Math.max(LOOK, Math.floor(samples / 30))
 /** Of the recording that the run begins with. */
 const PROMPT = 16_000
-/** The least memory of the process may grow by so much from the first two thirds of the rows to the last, in MiB. */
+/** The least memory of the process may grow by so much from the middle third of the rows to the last, in MiB. */
 const SLACK = 16
 
 interface Row {
@@ -207,7 +207,8 @@ if (stop.signal.aborted) {
 const mine = rows.slice(firstOfProcess).map((row) => row.residentMB)
 const third = Math.ceil(mine.length / 3)
 const growth =
-  Math.min(...mine.slice(-third)) - Math.min(...mine.slice(0, -third), ...mine.slice(-1))
+  // the first third is left out: the first state on disk is still to come there
+  Math.min(...mine.slice(-third)) - Math.min(...mine.slice(-2 * third, -third), ...mine.slice(-1))
 /** Not known of a process that made few rows. */
 const isFlat = mine.length < 9 ? undefined : growth <= SLACK
 const report = {
@@ -247,7 +248,7 @@ function render(): string {
 ${report.model} at context ${model.context.toLocaleString('en')}, ${precision} with caches of ${cache}, running free at temperature ${sampling.temperature} for
 ${samples.toLocaleString('en')} samples (${(report.hours * 60).toFixed(1)} minutes of audio at ${audio.sampleRate} Hz). After every ${LOOK} samples: all logits were
 numbers, the caches had counted every sample, and every sample had drawn one random number. The least memory of the
-process in the last third of the rows is ${growth.toFixed(1)} MiB above that of the rows before; the state takes ${report.stateMB.toFixed(1)} MB. FNV-1a of
+process in the last third of the rows is ${growth.toFixed(1)} MiB above that of the middle third; the state takes ${report.stateMB.toFixed(1)} MB. FNV-1a of
 all samples: ${report.hash}.
 
 ${table(head, cells)}

@@ -3,7 +3,7 @@
 #
 #   bash runs/soak.sh [OPTIONS of bench/soak.ts]      for example: --narrow, --samples 1e6, --precision f32 --cache f16
 #
-# Arithmetic: 28.8M samples at 7,000 to 12,000 samples/s on one core: 40 to 70 minutes. Stopped by Ctrl-C or killed, the same
+# Arithmetic: 28.8M samples at 7,000 to 12,000 samples/s on one core: 30 to 70 minutes. Stopped by Ctrl-C or killed, the same
 # command goes on from its last state (every thirtieth of the run) in runs/soak.
 # Expected: the memory of the process flat within 16 MiB, every logit a number, every counter exact; docs/results/soak.md.
 set -euo pipefail
