@@ -1,0 +1,129 @@
+/** What is compared, and how each model is trained: flags of `longwave train`. */
+import { presets } from 'longwave/models'
+
+/** A model of the table. */
+export interface Recipe {
+  /** Names its folders. */
+  name: string
+  /** As the table calls it. */
+  label: string
+  /** Flags that choose the model. */
+  model: readonly string[]
+  /** Flags that choose the segments, for so many targets in all, and so many a step at most. */
+  course: (targets: number, perStep: number) => readonly string[]
+  /** Learning rates that are tried first, rising. */
+  rates: readonly number[]
+  /** Flags where the preset's defaults are not taken. */
+  more?: readonly string[]
+}
+
+const plain = (context: number) => (targets: number, perStep: number) => [
+  ...['--context', `${Math.min(context, perStep)}`, '--targets', `${targets}`],
+]
+
+/** First the local path and the head alone, then everything: two thirds and one third of the targets. */
+const localFirst = (longest: number) => (targets: number, perStep: number) => {
+  const context = Math.min(longest, perStep)
+  const local = Math.round((2 / 3) * targets)
+  return ['--curriculum', `local@${context}:${local},${context}:${targets - local}`]
+}
+
+/** Until there is a preset `longwave`: the model of runs/piano.sh at a context of 8,000. */
+const STREAM: Recipe = {
+  name: 'stream',
+  label: 'Longwave `stream`, local path, forecast',
+  model: [
+    ...['--preset', 'stream', '--heads', '6', '--local', '48', '--set', 'local.skip=96'],
+    ...['--forecast', '2'],
+  ],
+  course: localFirst(8000),
+  rates: [1e-3, 2e-3, 4e-3],
+  // at more than a tenth of the rate the encoder runs away
+  more: ['--rate', 'encoder=0.1'],
+}
+
+const LONGWAVE: Recipe = {
+  name: 'longwave',
+  label: 'Longwave',
+  model: ['--preset', 'longwave'],
+  course: plain(8000),
+  rates: [1e-3, 2e-3, 4e-3],
+}
+
+/** 8000 targets a step in all: one segment, or 10 streams of 800 samples. The flagship comes first. */
+export const FULL: readonly Recipe[] = [
+  'longwave' in presets ? LONGWAVE : STREAM,
+  {
+    name: 'wavenet',
+    label: 'WaveNet',
+    model: ['--preset', 'wavenet'],
+    course: plain(8000),
+    rates: [1e-3, 2e-3, 4e-3],
+  },
+  {
+    name: 'samplernn',
+    label: 'SampleRNN, 3 tiers',
+    model: ['--preset', 'samplernn'],
+    course: plain(800),
+    rates: [1e-3, 2e-3, 4e-3],
+  },
+  {
+    name: 'sashimi',
+    label: 'SaShiMi, 6 layers',
+    model: ['--preset', 'sashimi'],
+    course: plain(8000),
+    rates: [2e-3, 4e-3, 8e-3],
+  },
+]
+
+/** The same families, as small as they get, for 640 targets a step. */
+export const SMOKE: readonly Recipe[] = [
+  {
+    name: 'stream',
+    label: 'Longwave `stream`, tiny',
+    model: [
+      ...['--preset', 'stream', '--chunk', '80', '--layers', '1', '--heads', '2'],
+      ...['--head-width', '8', '--local', '8', '--forecast', '2'],
+      ...[
+        'width=16',
+        'filters=[8,8]',
+        'strides=[2,3]',
+        'kernel=3',
+        'feedForward=16',
+        'hidden=32',
+        'local.skip=16',
+        'local.dilations=[1,2,4,8]',
+      ].flatMap((entry) => ['--set', entry]),
+    ],
+    course: localFirst(640),
+    rates: [2e-3, 8e-3],
+    more: ['--rate', 'encoder=0.1'],
+  },
+  {
+    name: 'wavenet',
+    label: 'WaveNet, tiny',
+    model: [
+      ...['--preset', 'wavenet-small', '--set', 'layers=4', '--set', 'channels=16'],
+      ...['--set', 'skip=32', '--set', 'end=32'],
+    ],
+    course: plain(640),
+    rates: [2e-3, 8e-3],
+  },
+  {
+    name: 'samplernn',
+    label: 'SampleRNN, tiny',
+    model: ['--preset', 'samplernn-small', '--set', 'width=32', '--set', 'embedding=16'],
+    course: plain(160),
+    rates: [2e-3, 8e-3],
+  },
+  {
+    name: 'sashimi',
+    label: 'SaShiMi, tiny',
+    model: [
+      ...['--preset', 'sashimi-small', '--set', 'layers=1', '--set', 'channels=16'],
+      ...['--set', 'modes=8'],
+    ],
+    course: plain(640),
+    rates: [4e-3, 8e-3],
+  },
+]

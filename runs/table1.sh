@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The comparison: WaveNet, SampleRNN, SaShiMi and the flagship on the same recordings, with the same targets and with the same time.
+#
+#   bash runs/table1.sh FOLDER [RUNS] [OPTIONS]       results: docs/results/table1.md, .json and .svg
+#   bash runs/table1.sh --smoke [RUNS]                all of it in small, on the bundled recording, in a minute
+#
+# FOLDER holds recordings with train.txt, valid.txt and test.txt, or folders with such lists (real/, rendered/): all are trained on
+# together and scored apart. RUNS is where datasets and runs go (default: runs/table1-piano). Stopped by Ctrl-C or killed, the same
+# command goes on where it was. For each model:
+#   1. three learning rates (bench/table1/recipes.ts), 0.8M targets each, and up to three more while the lowest or the highest is
+#      the best; the best on the validation split is taken
+#   2. 10M targets, 8000 a step, at that rate; cosine schedule to 5%; the last weights score test and valid, 60 s of each piece
+#   3. one hour of training steps, at that rate; the schedule ends where the speed of 2. says that the hour does; scored the same
+#   4. generation on one thread, int8 and float32
+#
+# Arithmetic, on 2 cores (targets/s of a quiet machine, from docs/log.md and bench-models.md):
+#   WaveNet 4.2 MMAC a target 9,000/s; SampleRNN 6 MMAC 4,000/s; SaShiMi 0.8 MMAC 12,000/s; `stream` 0.7 MMAC 14,000/s, then 2.6 5,000/s
+#   1. 2.4M to 4.8M targets a model:  5, 10, 4 and 5 minutes, or twice that
+#   2. 10M targets a model:           19, 42, 14 and 19 minutes
+#   3.                                4 hours
+#   scores, twice 17 minutes of audio (16M samples) at three times the speed of training: 20, 45, 15 and 30 minutes
+#   in all                            about 8 hours
+# Expected, held-out bits/sample on real piano: 2.1 for the flagship, whose forecast alone has 2.16; above 3 for the others at 10M.
+#
+# The second data set, spoken digits, is runs/digits.sh: the same script with --name digits --rate 8000 --targets 4e6.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ -e dist/cli/main.js ] || npm run --silent build
+tool=out/bench/table1.js
+if [ ! -e $tool ] || [ -n "$(find bench src -name '*.ts' -newer $tool -print -quit)" ]; then
+  node_modules/.bin/tsc -p bench/tsconfig.json
+fi
+exec node $tool "$@"

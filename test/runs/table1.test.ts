@@ -1,0 +1,142 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { SetResult } from '../../bench/table1/results.js'
+
+/** The whole script in small; a machine with other work may take some minutes. */
+const TIMEOUT = 600_000
+
+let root: string
+let runs: string
+const started: ChildProcess[] = []
+
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), 'longwave-table1-'))
+  runs = join(root, 'runs')
+})
+
+afterAll(() => {
+  for (const { pid, exitCode, signalCode } of started) {
+    if (exitCode === null && signalCode === null) process.kill(-pid!, 'SIGKILL')
+  }
+  rmSync(root, { recursive: true, force: true })
+})
+
+interface Started {
+  child: ChildProcess
+  ended: Promise<{ code: number | NodeJS.Signals; stderr: string }>
+}
+
+function start(...args: string[]): Started {
+  // a group of its own, which can be killed with all that it has started
+  const child = spawn('bash', ['runs/table1.sh', ...args], { detached: true })
+  started.push(child)
+  let stderr = ''
+  child.stderr.on('data', (text) => {
+    stderr += text
+  })
+  child.stdout.resume()
+  const ended = new Promise<Awaited<Started['ended']>>((resolve) => {
+    child.once('close', (code, by) => resolve({ code: by ?? code ?? 0, stderr }))
+  })
+  return { child, ended }
+}
+
+const done = () => (existsSync(join(runs, 'done')) ? readdirSync(join(runs, 'done')).sort() : [])
+
+const times = () =>
+  Object.fromEntries(done().map((name) => [name, statSync(join(runs, 'done', name)).mtimeMs]))
+
+describe('runs/table1.sh --smoke', () => {
+  it('goes on after a kill, and trains, scores and plays every model', {
+    timeout: TIMEOUT,
+  }, async () => {
+    const first = start('--smoke', runs)
+    while (!done().includes('targets-stream.json') && first.child.exitCode === null) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    process.kill(-first.child.pid!, 'SIGKILL')
+    expect((await first.ended).code).toBe('SIGKILL')
+    const before = times()
+    expect(Object.keys(before)).toContain('targets-stream.json')
+
+    const second = await start('--smoke', runs).ended
+    expect(second, second.stderr).toMatchObject({ code: 0 })
+    // nothing was done twice
+    expect(times()).toMatchObject(before)
+    expect(second.stderr).not.toContain(`train --out ${join(runs, 'targets-stream')} `)
+
+    const { sets } = JSON.parse(readFileSync(join(runs, 'table1.json'), 'utf8')) as {
+      sets: SetResult[]
+    }
+    expect(sets.map(({ name }) => name)).toEqual(['smoke'])
+    const { models, options, reference } = sets[0]!
+    expect(models.map(({ name }) => name)).toEqual(['stream', 'wavenet', 'samplernn', 'sashimi'])
+    for (const { trials, rate, equalTargets, equalTime, speed, cost } of models) {
+      expect(trials.map((trial) => trial.rate)).toContain(rate)
+      for (const trial of trials) expect(trial.heldOutBits).toBeGreaterThan(1)
+      // the same targets, in the same steps
+      expect(equalTargets!.trained).toMatchObject({
+        targets: options.targets,
+        targetsPerStep: options.targetsPerStep,
+        share: 1,
+      })
+      expect(equalTime!.trained.targets).toBeGreaterThan(0)
+      for (const row of [equalTargets!, equalTime!]) {
+        for (const set of ['first', 'second']) {
+          for (const split of ['test', 'valid']) {
+            const { bits, nats, error, samples, pieces } = row.scores[set]![split]!
+            expect(bits).toBeGreaterThan(1)
+            expect(bits).toBeLessThan(10)
+            expect(nats).toBeCloseTo(bits * Math.LN2)
+            expect(error).toBeGreaterThan(0)
+            expect(pieces).toHaveLength(2)
+            expect(samples).toBe(2 * options.limit * options.rate)
+          }
+        }
+      }
+      for (const found of [speed.int8!, speed.f32!]) {
+        expect(found.samplesPerSecond).toBeGreaterThan(0)
+        expect(found.realTimeFactor).toBeCloseTo(found.samplesPerSecond / options.rate)
+      }
+      expect(cost!.mmacs).toBeGreaterThan(0)
+      expect(cost!.memoryMB).toBeGreaterThan(0)
+    }
+    expect(reference.second!.test!.strongPredictor).toBeLessThan(4)
+
+    const text = readFileSync(join(runs, 'table1.md'), 'utf8')
+    for (const { label, equalTargets } of models) {
+      expect(text).toContain(`| ${label} | ${equalTargets!.scores.first!.test!.bits.toFixed(4)} ±`)
+    }
+    expect(text).toContain(
+      '| SaShiMi, 6 layers | 3.13M | unbounded; trained on 131,072 | 1.315 | bits |',
+    )
+    expect(text).not.toContain(root)
+    for (const name of ['table1.svg', 'table1-time.svg']) {
+      expect(readFileSync(join(runs, name), 'utf8')).toMatch(
+        /^<svg[\s\S]*SampleRNN, tiny[\s\S]*<\/svg>\n$/,
+      )
+    }
+  })
+
+  it('refuses other options for the same folder', { timeout: TIMEOUT }, async () => {
+    const { code, stderr } = await start('--smoke', runs, '--targets', '1280').ended
+    expect(code).toBe(2)
+    expect(stderr).toContain('holds a table with other options')
+    expect(stderr).not.toMatch(/^ +at /m)
+  })
+
+  it.each([
+    [['--smoke', '--models', 'rnn'], 'There is no model rnn: --models takes stream,wavenet'],
+    [['--colour', 'x'], "Unknown option '--colour'"],
+    [[], 'No FOLDER was given'],
+  ])('tells what is wrong with %j', { timeout: TIMEOUT }, async (args, message) => {
+    const { code, stderr } = await start(...args).ended
+    expect(code).toBe(2)
+    expect(stderr).toContain(message)
+    expect(stderr).toContain('usage: bash runs/table1.sh')
+    expect(stderr).not.toMatch(/^ +at /m)
+  })
+})
