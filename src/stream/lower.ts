@@ -1,5 +1,5 @@
 /** From a step plan to instructions and places in memory. */
-import type { CacheSpec, Every, Instruction, RingSpec, StepPlan } from '../nn/step-plan.js'
+import type { Every, Instruction, StepPlan } from '../nn/step-plan.js'
 import { byFourModes, byInput, type Int8Weights, paddedTo, wordsByInput } from './blocks.js'
 import { PlanError } from './errors.js'
 import {
@@ -11,37 +11,19 @@ import {
   type PackedModel,
   type Place,
 } from './format.js'
-import { Constants, floatWord, State, Words } from './memory-plan.js'
+import { Constants, floatWord, State } from './memory-plan.js'
+import { ATTENTION_TILE, BARRIER_BYTES, Flag, Opcode, POSITION_BYTES } from './opcodes.js'
 import {
-  ATTENTION_TILE,
-  BARRIER_BYTES,
-  Flag,
-  LIST_HEADER,
-  Opcode,
-  POSITION_BYTES,
-  RING_HEADER,
-} from './opcodes.js'
+  type Cache,
+  capacityOf,
+  listBytes,
+  placeCache,
+  placeRing,
+  type Ring,
+  Thread,
+} from './places.js'
 import type { Ranges, Scheme, Source } from './precision.js'
 import { type Parts, type Share, type Sharing, share } from './sharing.js'
-
-/** Where a ring lies and what its columns are. */
-interface Ring extends RingSpec {
-  at: number
-  columnBytes: number
-  source: Source | undefined
-}
-
-/** Where the rows of a cache lie. Rows and dims are padded to what the kernels read at once. */
-interface Cache extends CacheSpec {
-  at: number
-  padWindow: number
-  padded: number
-  rowBytes: number
-  phaseBytes: number
-  /** int8: numbers times these are stored, and what is stored times these is the number. */
-  factors: number
-  scales: number
-}
 
 /** Addresses of a product's weights. */
 interface Product {
@@ -59,26 +41,6 @@ export interface Lowering {
   /** Threads that do a step together. */
   threads: number
 }
-
-/** What one thread has for itself. */
-class Thread {
-  readonly words = new Words()
-  /** Its copies of whole vectors that are not shared. */
-  readonly places = new Map<string, number>()
-  readonly rings = new Map<string, Ring>()
-  /** Positions of caches. */
-  readonly positions = new Map<string, number>()
-  /** Integers made of vectors that have not changed since. */
-  readonly integers = new Map<string, number>()
-  /** Counters of samples, by period. */
-  readonly counters = new Map<number, number>()
-
-  constructor(readonly index: number) {}
-}
-
-/** Places of a sparse list: room for a whole write of eight behind the last. */
-const capacityOf = (n: number) => aligned(n, 8) + 8
-const listBytes = (n: number) => LIST_HEADER + 4 * capacityOf(n)
 
 /** Lowers a plan; the header says where the host finds its vectors. */
 export function lower(plan: StepPlan, lowering: Lowering): PackedModel {
@@ -119,10 +81,17 @@ class Lowerer {
       new Uint32Array((this.lowering.threads * BARRIER_BYTES) / 4),
     )
     this.#placeVectors()
-    for (const cache of plan.caches) this.#caches.set(cache.name, this.#placeCache(cache))
+    const { cache: type, cacheRanges } = this.lowering
+    for (const cache of plan.caches) {
+      const ranges = cacheRanges?.[cache.name]
+      this.#caches.set(cache.name, placeCache(this.#state, this.#constants, cache, type, ranges))
+    }
     const programs = this.#threads.map((thread) => {
       this.#thread = thread
-      for (const ring of plan.rings) thread.rings.set(ring.name, this.#placeRing(ring))
+      for (const ring of plan.rings) {
+        const source = this.lowering.scheme.sources.get(ring.name)
+        thread.rings.set(ring.name, placeRing(this.#state, ring, source))
+      }
       for (const { name } of plan.caches) {
         thread.positions.set(name, this.#state.add(POSITION_BYTES))
       }
@@ -182,36 +151,6 @@ class Lowerer {
         continue
       }
       for (const { places } of this.#threads) places.set(name, this.#state.add(4 * size))
-    }
-  }
-
-  #placeRing(ring: RingSpec): Ring {
-    const source = this.lowering.scheme.sources.get(ring.name)
-    const { channels, length } = ring
-    const sparse = listBytes(channels)
-    const columnBytes = !source ? 4 * channels : source.sparse ? sparse : 2 * aligned(channels, 2)
-    const at = this.#state.add(RING_HEADER + length * columnBytes)
-    return { ...ring, at, columnBytes, source }
-  }
-
-  #placeCache(cache: CacheSpec): Cache {
-    const { name, phases, window, groups, width } = cache
-    const padWindow = aligned(window, 8)
-    const padded = aligned(width, 16)
-    const ranges = this.lowering.cacheRanges?.[name]
-    const rowBytes = groups * padded * CACHE_BYTES[this.lowering.cache]
-    const phaseBytes = padWindow * rowBytes
-    const at = this.#state.add(phases * phaseBytes)
-    const scales = new Float32Array(groups * padded)
-    for (let i = 0; ranges && i < groups * width; i++) {
-      scales[Math.floor(i / width) * padded + (i % width)] = (CLIP * ranges[i]! || 1) / 127
-    }
-    const factors = scales.map((scale) => (scale > 0 ? 1 / scale : 0))
-    return {
-      ...cache,
-      ...{ at, padWindow, padded, rowBytes, phaseBytes },
-      factors: ranges ? this.#constants.add(factors) : 0,
-      scales: ranges ? this.#constants.add(scales) : 0,
     }
   }
 
@@ -579,8 +518,6 @@ const ATTEND = {
   int8: Opcode.AttendInt8,
 } as const
 
-/** An int8 cache holds this much more than calibration saw, and bounds what is larger. */
-const CLIP = 1.1
 /** Where the outermost levels end. */
 const FAR = 1e6
 
