@@ -7,7 +7,7 @@ import { PackedModelError } from './errors.js'
 import { aligned, type CachePlace, CONSTANTS, decodePacked, type PackedHeader } from './format.js'
 import { toHalf } from './half.js'
 import { Team } from './team.js'
-import { SIGNAL_BYTES } from './thread.js'
+import { SIGNAL, SIGNAL_BYTES } from './thread.js'
 
 interface Exports {
   run(program: number, state: number): number
@@ -81,7 +81,8 @@ export class StreamRuntime {
     this.#outputs = Array.from({ length: voices }, (_, voice) => this.vector(header.output, voice))
     if (threads === 1) return
     const memory = this.#memory
-    const duties = header.programs.slice(1).map((program) => ({ kernels, memory, program, signal }))
+    const common = { kernels, memory, signal, words: SIGNAL }
+    const duties = header.programs.slice(1).map((program) => ({ ...common, program }))
     this.#team = new Team(duties, memory, signal)
   }
 

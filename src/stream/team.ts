@@ -1,7 +1,7 @@
 /** The threads that help with steps: Workers over one shared memory. */
 import { LongwaveError, messageOf } from '../base/errors.js'
 import { startThread } from './start.js'
-import { type Duty, SIGNAL_BYTES, SLEEPERS, STATE, STEP, STOP } from './thread.js'
+import { type Duty, SIGNAL, SIGNAL_BYTES } from './thread.js'
 
 /** The most threads that may share a step. */
 export const MOST_THREADS = 8
@@ -9,6 +9,7 @@ export const MOST_THREADS = 8
 export class Team {
   readonly #signal: Int32Array
   #isReady = false
+  #isStopped = false
   /** When all of them can step. */
   readonly ready: Promise<void>
 
@@ -16,7 +17,7 @@ export class Team {
     this.#signal = new Int32Array(memory.buffer, signal, SIGNAL_BYTES / 4)
     this.ready = Promise.all(duties.map(startThread)).then(
       () => {
-        this.#isReady = true
+        this.#isReady = !this.#isStopped
       },
       (error) => {
         throw new LongwaveError(
@@ -41,15 +42,16 @@ export class Team {
       })
     }
     const signal = this.#signal
-    signal[STATE] = state
-    Atomics.store(signal, STEP, (Atomics.load(signal, STEP) + 1) & 0x3fffffff)
-    if (Atomics.load(signal, SLEEPERS) > 0) Atomics.notify(signal, STEP)
+    signal[SIGNAL.state] = state
+    Atomics.store(signal, SIGNAL.step, (Atomics.load(signal, SIGNAL.step) + 1) & 0x3fffffff)
+    if (Atomics.load(signal, SIGNAL.sleepers) > 0) Atomics.notify(signal, SIGNAL.step)
   }
 
   /** Ends them. */
   stop(): void {
     this.#isReady = false
-    Atomics.store(this.#signal, STEP, STOP)
-    Atomics.notify(this.#signal, STEP)
+    this.#isStopped = true // also those that are still on their way
+    Atomics.store(this.#signal, SIGNAL.step, SIGNAL.stop)
+    Atomics.notify(this.#signal, SIGNAL.step)
   }
 }

@@ -7,19 +7,23 @@ export interface Duty {
   memory: WebAssembly.Memory
   /** Address of the thread's program. */
   program: number
-  /** Address of the signal. */
+  /** Address of the signal, and what lies there. */
   signal: number
+  words: typeof SIGNAL
 }
 
-/** Words of the signal, each in a line of the caches of its own: a count of steps; */
-export const STEP = 0
-/** the address of the state that is stepped; */
-export const STATE = 16
-/** how many threads sleep. */
-export const SLEEPERS = 32
+/** The signal: words, each in a line of the caches of its own, and what they say. */
+export const SIGNAL = {
+  /** Counts steps. */
+  step: 0,
+  /** The address of the state that is stepped. */
+  state: 16,
+  /** How many threads sleep. */
+  sleepers: 32,
+  /** The count of steps that ends a thread. */
+  stop: -1,
+} as const
 export const SIGNAL_BYTES = 192
-/** The count of steps that ends a thread. */
-export const STOP = -1
 
 /**
  * Does a program whenever the signal changes, until that says stop. It is sent to Workers as text (in
@@ -27,24 +31,26 @@ export const STOP = -1
  *
  * @param ready told when the thread will notice a step
  */
-export function work({ kernels, memory, program, signal }: Duty, ready: () => void): void {
-  const [STEP, STATE, SLEEPERS, STOP] = [0, 16, 32, -1]
+export function work(duty: Duty, ready: () => void): void {
   const LOOKS = 100_000 // before it goes to sleep: about a millisecond
-  const { exports } = new WebAssembly.Instance(kernels, { env: { memory } })
+  const { program, memory, words } = duty
+  const { exports } = new WebAssembly.Instance(duty.kernels, { env: { memory } })
   const run = exports.run as (program: number, state: number) => number
-  const words = new Int32Array(memory.buffer, signal)
-  let step = Atomics.load(words, STEP!)
+  const signal = new Int32Array(memory.buffer, duty.signal)
+  let step = Atomics.load(signal, words.step)
   ready()
-  while (step !== STOP) {
+  while (step !== words.stop) {
     let now = step
-    for (let looks = 0; looks < LOOKS && now === step; looks++) now = Atomics.load(words, STEP!)
+    for (let looks = 0; looks < LOOKS && now === step; looks++) {
+      now = Atomics.load(signal, words.step)
+    }
     if (now === step) {
-      Atomics.add(words, SLEEPERS!, 1)
-      Atomics.wait(words, STEP!, step)
-      Atomics.sub(words, SLEEPERS!, 1)
+      Atomics.add(signal, words.sleepers, 1)
+      Atomics.wait(signal, words.step, step)
+      Atomics.sub(signal, words.sleepers, 1)
       continue
     }
     step = now
-    if (step !== STOP) run(program, words[STATE!]! >>> 0)
+    if (step !== words.stop) run(program, signal[words.state]! >>> 0)
   }
 }

@@ -150,4 +150,12 @@ describe('the threads of a stream', () => {
     runtime.dispose()
     expect(() => runtime.step()).toThrow(/not ready/)
   })
+
+  it('never begin where they were ended before they were ready', async () => {
+    const kernels = await loadKernels({ exact: true, threads: true })
+    const runtime = new StreamRuntime(kernels, pack(plan, { precision: 'f32', threads: 2 }))
+    runtime.dispose()
+    await runtime.ready
+    expect(() => runtime.step()).toThrow(/not ready/)
+  })
 })
