@@ -1,5 +1,6 @@
 /**
  * npm run bench:context [-- --contexts 32000,128000,512000,1000000] [-- --memory 6GB] [-- --window 128]
+ *   [-- --targets 256000]
  *
  * Dense training and scoring of the preset `stream` at growing contexts: targets/s, arithmetic rate and
  * peak memory, in one run on one machine; at the longest also with a sliding window. Writes docs/results/bench-context.json and .md.
@@ -15,12 +16,13 @@ const { values: options } = parseArgs({
   options: {
     contexts: { type: 'string', default: '32000,128000,512000,1000000' },
     memory: { type: 'string', default: '6GB' },
-    steps: { type: 'string', default: '2' },
+    targets: { type: 'string', default: '256000' },
     window: { type: 'string', default: '128' },
   },
 })
 const contexts = options.contexts.split(',').map(Number)
-const steps = Number(options.steps)
+/** Seen at every context at least, in whole steps. */
+const leastTargets = Number(options.targets)
 const work = 'out/bench/context'
 const cli = 'dist/cli/main.js'
 
@@ -65,7 +67,8 @@ function measure(context: number, window: number | null, audio: string): Row {
   rmSync(out, { recursive: true, force: true })
   const tokens = window === null ? [] : ['--window', `${window}`]
   const model = ['--preset', 'stream', '--context', `${context}`, ...tokens]
-  const course = ['--targets-per-step', `${context}`, '--targets', `${steps * context}`]
+  const targets = context * Math.ceil(leastTargets / context)
+  const course = ['--targets-per-step', `${context}`, '--targets', `${targets}`]
   const rest = ['--eval-every', '1e12', '--memory', options.memory]
   const trained = run([
     'train',
