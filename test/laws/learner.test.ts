@@ -1,12 +1,11 @@
 /** Laws 3 and 4 of the learner: its cuts change nothing, and its bits are always the same. */
 import { describe, expect, it } from 'vitest'
 import { Engine } from '../../src/engine/index.js'
-import { crossEntropy, gradients, input, scale, sum } from '../../src/graph/index.js'
 import type { FlagshipConfig } from '../../src/models/flagship.js'
 import { cut } from '../../src/models/flagship-layout.js'
 import { flagship } from '../../src/models/flagship-model.js'
 import { FORECAST_LEAD } from '../../src/models/forecast.js'
-import type { Arrays, Lesson } from '../../src/models/model.js'
+import type { Lesson } from '../../src/models/model.js'
 import { engine } from '../graph/gradcheck.js'
 import {
   denseGraph,
@@ -21,71 +20,21 @@ import {
   typed,
   VALUES,
 } from './tiny.js'
+import {
+  LARGE,
+  LARGE_FORECAST,
+  LARGE_LOCAL,
+  LARGE_RECALL,
+  NO_KEY_BIAS,
+  TOKENS,
+  undivided,
+} from './undivided.js'
 
-/** Segments of 9 chunks of 1005 are 3 stretches of 3015 samples and 3 blocks of 335 phases. */
-const LARGE: FlagshipConfig = {
-  ...STREAM,
-  chunk: 1005,
-  strides: [15, 20],
-  filters: [3, 2],
-  width: 4,
-  heads: 2,
-  headWidth: 3,
-  feedForward: 5,
-  hidden: 4,
-}
-const LARGE_LOCAL: FlagshipConfig = {
-  ...LARGE,
-  local: { channels: 2, dilations: [1, 2, 1200, 5], skip: 3 },
-}
-const LARGE_FORECAST: FlagshipConfig = { ...LARGE_LOCAL, forecast: { curves: 2 } }
-const LARGE_RECALL: FlagshipConfig = {
-  ...LARGE_LOCAL,
-  recall: { width: 3, heads: 2, taps: 5, ahead: 2 },
-}
-const TOKENS = 9
 const DROPPING: FlagshipConfig = {
   ...STREAM,
   form: 'paper',
   dropout: { encoder: 0.2, attention: 0.1, feedForward: 0.1, head: 0.2, token: 0.1 },
 }
-
-/** The mean nats of the targets of whole segments and its gradients, of one graph. */
-async function undivided(
-  config: FlagshipConfig,
-  part: 'all' | 'local',
-  tokens: number,
-  parameters: Arrays,
-  segments: readonly Uint8Array[],
-  { lead, dtype }: { lead: number; dtype: 'float32' | 'float64' },
-) {
-  const { p, logits, targets } = denseGraph(config, { tokens, part, dtype })
-  const wanted = input(p.graph, 'targets', [targets], 'int32')
-  const nats = sum(crossEntropy(logits, wanted))
-  const mean = scale(nats, 1 / (targets * segments.length))
-  const names = [...p.tensors.keys()]
-  const grads = gradients([mean], [...p.tensors.values()])
-  const named = Object.fromEntries(names.map((name, i) => [`grad.${name}`, grads[i]!]))
-  const program = await (await engine()).compile({ nats, ...named })
-  const total: Record<string, Float64Array> = {}
-  for (const codes of segments) {
-    const found = await program.run({
-      ...typed(parameters, dtype),
-      ...samplesOf(codes.subarray(lead, -1), dtype, codes.subarray(0, lead)),
-      targets: Int32Array.from(codes.subarray(lead + 1)),
-    })
-    for (const [name, array] of Object.entries(found)) {
-      const known = total[name] ?? new Float64Array(array.length)
-      total[name] = known.map((value, i) => value + array[i]!)
-    }
-  }
-  await program.dispose()
-  const sums = names.map((name) => [name, total[`grad.${name}`]!] as const)
-  return { nats: total.nats![0]!, gradients: Object.fromEntries(sums) }
-}
-
-/** A bias on keys changes nothing. */
-const NO_KEY_BIAS = /\.bk$/
 
 async function expectUndivided(
   config: FlagshipConfig,
