@@ -16,7 +16,7 @@ if [ -e "$runs/both/run.json" ]; then
   longwave train --resume --out "$runs/both"
 else
   longwave train --out "$runs/both" --data "$runs/data" --init "$root/checkpoints/piano" \
-    --preset stream --heads 6 --local 48 --set local.skip=96 --forecast 2 --set tokens=64 \
+    --preset longwave --set tokens=64 \
     --curriculum 8000:1.6e6 --targets-per-step 8000 --lr 7e-4 --rate encoder=0.1 \
     --warmup 100e3 --schedule cosine:0.05 --eval-every 0.8e6 --eval-targets 128e3
 fi

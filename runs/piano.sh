@@ -19,7 +19,7 @@ longwave() { node "$(dirname "$0")/../dist/cli/main.js" "$@"; }
 train() {
   if [ -e "$1/run.json" ]; then longwave train --resume --out "$1"; else longwave train --out "$@"; fi
 }
-model=(--preset stream --heads 6 --local 48 --set local.skip=96 --forecast 2 --set tokens=64)
+model=(--preset longwave --set tokens=64)
 
 longwave prepare "$folder" --out "$runs/data"
 

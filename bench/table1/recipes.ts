@@ -1,5 +1,4 @@
 /** What is compared, and how each model is trained: flags of `longwave train`. */
-import { presets } from 'longwave/models'
 
 /** A model of the table. */
 export interface Recipe {
@@ -28,20 +27,6 @@ const localFirst = (longest: number) => (targets: number, perStep: number) => {
   return ['--curriculum', `local@${context}:${local},${context}:${targets - local}`]
 }
 
-/** Until there is a preset `longwave`: the model of runs/piano.sh at a context of 8,000. */
-const STREAM: Recipe = {
-  name: 'stream',
-  label: 'Longwave `stream`, local path, forecast',
-  model: [
-    ...['--preset', 'stream', '--heads', '6', '--local', '48', '--set', 'local.skip=96'],
-    ...['--forecast', '2'],
-  ],
-  course: localFirst(8000),
-  rates: [1e-3, 2e-3, 4e-3],
-  // at more than a tenth of the rate the encoder runs away
-  more: ['--rate', 'encoder=0.1'],
-}
-
 const LONGWAVE: Recipe = {
   name: 'longwave',
   label: 'Longwave',
@@ -52,7 +37,7 @@ const LONGWAVE: Recipe = {
 
 /** 8000 targets a step in all: one segment, or 10 streams of 800 samples. The flagship comes first. */
 export const FULL: readonly Recipe[] = [
-  'longwave' in presets ? LONGWAVE : STREAM,
+  LONGWAVE,
   {
     name: 'wavenet',
     label: 'WaveNet',

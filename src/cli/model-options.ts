@@ -70,7 +70,7 @@ export function modelOf(flags: ModelFlags, context: number, audio: Audio): Model
 }
 
 /** Taken where no preset is named. */
-export const DEFAULT_PRESET = 'stream'
+export const DEFAULT_PRESET = 'longwave'
 
 /** Flags that are entries of the flagship's configuration. */
 const ENTRIES = ['chunk', 'layers', 'heads', 'headWidth', 'window'] as const

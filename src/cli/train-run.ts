@@ -22,6 +22,8 @@ interface Defaults {
   clip: number
   evalEvery: number
   evalTargets: number
+  /** Share of the targets that the local path learns from alone, before everything does. */
+  localFirst: number
 }
 
 const COMMON: Defaults = {
@@ -36,6 +38,7 @@ const COMMON: Defaults = {
   clip: 1,
   evalEvery: 1e6,
   evalTargets: 160e3,
+  localFirst: 0,
 }
 
 /** As SaShiMi's own code: poles and their time scales at a quarter of the rate, and nothing decays. */
@@ -59,6 +62,14 @@ const BY_PRESET: Readonly<Record<string, Partial<Defaults>>> = {
   },
   sashimi: SASHIMI,
   'sashimi-small': { ...SASHIMI, lr: 1e-2 },
+  // many small steps; at more than a tenth of the rate the encoder runs away (docs/log.md)
+  longwave: {
+    context: 8000,
+    targetsPerStep: 8000,
+    lr: 2e-3,
+    rates: { encoder: 0.1 },
+    localFirst: 2 / 3,
+  },
   samplernn: SAMPLERNN,
   'samplernn-small': SAMPLERNN,
 }
@@ -113,16 +124,20 @@ function plan(flags: TrainFlags, dataset: Dataset): Pick<RunFile, 'model' | 'rec
   }
 }
 
-/** The contexts asked for, each with its share of all targets. */
-function shared({ context, targets }: TrainFlags, defaults: Defaults): TrainStage[] {
+/** The contexts asked for, each with its share of all targets, after what the local path learns alone. */
+function shared({ context, targets, local }: TrainFlags, defaults: Defaults): TrainStage[] {
   const contexts = Array.isArray(context)
     ? context
     : [{ context: context ?? defaults.context, share: 1 }]
   const whole = contexts.reduce((sum, { share }) => sum + share, 0)
   const total = targets ?? defaults.targets
-  return contexts.map(({ context, share }) => {
-    return { context, part: 'all', targets: Math.max(1, Math.round((total * share) / whole)) }
+  const first = local === 0 ? 0 : Math.round(total * defaults.localFirst)
+  const stages = contexts.map(({ context, share }): TrainStage => {
+    const mine = Math.max(1, Math.round(((total - first) * share) / whole))
+    return { context, part: 'all', targets: mine }
   })
+  if (first === 0) return stages
+  return [{ context: stages[0]!.context, part: 'local', targets: first }, ...stages]
 }
 
 function recipeOf(

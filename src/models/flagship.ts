@@ -22,7 +22,7 @@ import { attention, causalSpans } from '../nn/attention.js'
 import { type CausalLayer, causalConv, layerNorm, linear, type Stateful } from '../nn/layers.js'
 import { CURVE_NUMBERS, logisticLevels } from '../nn/logistics.js'
 import { he, type Parameters } from '../nn/parameters.js'
-import { featuresOf, type LocalConfig } from './flagship-local.js'
+import { featuresOf, type LocalConfig, localPath } from './flagship-local.js'
 import type { RecallConfig } from './flagship-recall.js'
 
 /** Adaptive linear prediction, whose forecast the local path reads and the head starts from. */
@@ -87,11 +87,16 @@ const PAPER: FlagshipConfig = {
 
 const NO_DROPOUT = { encoder: 0, attention: 0, feedForward: 0, head: 0, token: 0 }
 
+/** The same size, made causal, relative and dense; one pass over the data needs no dropout. */
+const STREAM: FlagshipConfig = { ...PAPER, form: 'stream', dropout: NO_DROPOUT }
+
 export const flagshipPresets = {
   /** The paper's model and recipe as printed. */
   paper: PAPER,
-  /** The same size, made causal, relative and dense; one pass over the data needs no dropout. */
-  stream: { ...PAPER, form: 'stream', dropout: NO_DROPOUT },
+  /** Causal and dense. */
+  stream: STREAM,
+  /** Our best of this size: two heads less make room for a local path and a forecast. */
+  longwave: { ...STREAM, heads: 6, local: localPath(48, 96), forecast: { curves: 2 } },
 } as const satisfies Record<string, FlagshipConfig>
 
 /** Recall of `width` numbers, which tells a place by 64 samples (4 ms) and reads the sample after it. */

@@ -268,6 +268,21 @@ describe('longwave train', () => {
     expect(existsSync(out)).toBe(true)
   })
 
+  it('trains the preset longwave where none is named, its local path first', async () => {
+    const args = ['--data', data, '--out', run, ...SMALL, '--context', '32:0.5,64:0.5']
+    const course = ['--targets', '384', '--targets-per-step', '64', '--eval-targets', '64']
+    const { code, stderr } = await train([...args, ...course])
+    expect(code, stderr).toBe(0)
+    const { model, recipe } = readRunFile(run)
+    expect(model.config).toMatchObject({ forecast: { curves: 2 }, local: { channels: 4 } })
+    expect(recipe.rates).toEqual({ encoder: 0.1 })
+    expect(recipe.stages).toEqual([
+      { context: 32, part: 'local', targets: 256 },
+      { context: 32, part: 'all', targets: 64 },
+      { context: 64, part: 'all', targets: 64 },
+    ])
+  })
+
   it('trains a SaShiMi, whose poles learn slowly, to be scored, continued and played', async () => {
     const wish = [
       ...['--data', data, '--out', run, '--preset', 'sashimi-small'],

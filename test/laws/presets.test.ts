@@ -9,11 +9,15 @@ import {
   type FlagshipConfig,
   flagshipPresets,
   localPath,
+  type Model,
+  openCheckpoint,
   openModel,
   presets,
   receptiveField,
 } from '../../src/models/index.js'
 import { BUCKETS } from '../../src/nn/attention.js'
+import { macsPerStep } from '../../src/nn/step-plan.js'
+import { loadModelFolder } from '../../src/train/index.js'
 
 const PRINTED = 3_140_000
 
@@ -74,6 +78,24 @@ function localSize(c: number, skip: number, hidden: number): number {
 }
 
 const audio = { sampleRate: 16_000, quantizer: 'mu-law' } as const
+
+describe('the preset longwave', () => {
+  const model = modelOf({ preset: 'longwave' }, 128_000, audio)
+
+  it('has at most 3.2M parameters and costs less than 4 MMAC a sample at 128,000 samples', () => {
+    expect(model.size).toBe(3_155_300)
+    const plan = model.stepForm!.plan(model.initialise(0), model.context)
+    expect(macsPerStep(plan)).toBeLessThan(4e6)
+  })
+
+  it('is the model that is shipped', () => {
+    const shipped = openCheckpoint(loadModelFolder('checkpoints/piano')).model
+    const sizesOf = ({ parameters }: Pick<Model, 'parameters'>) =>
+      Object.fromEntries(parameters.map(({ name, shape }) => [name, `${shape}`]))
+    expect(sizesOf(model)).toEqual(sizesOf(shipped))
+    expect(shipped.context).toBe(model.context)
+  })
+})
 
 describe('--local', () => {
   const without = openModel('flagship', flagshipPresets.stream).size
