@@ -81,6 +81,14 @@ const REMEDIES: readonly Remedy[] = [
     ...{ config: as, kept: LOCAL, learns: CONTEXT },
   },
   {
+    ...{ name: 'recall', why: 'a token lacks the sample that is wanted', set: 'real' },
+    ...{ config: (c) => ({ ...c, recall: recallPath(32) }), kept: ALL, learns: CONTEXT },
+  },
+  {
+    ...{ name: 'recall, rendered', why: 'music with more exact repeats', set: 'rendered' },
+    ...{ config: (c) => ({ ...c, recall: recallPath(32) }), kept: ALL, learns: CONTEXT },
+  },
+  {
     ...{ name: 'chunks of 500', why: 'tokens too coarse: four times as many', set: 'real' },
     ...{ config: (c) => ({ ...c, chunk: 500, tokens: 256 }), kept: LOCAL, learns: CONTEXT },
   },
@@ -99,14 +107,6 @@ const REMEDIES: readonly Remedy[] = [
       filters: [...c.filters.slice(0, -1), 64],
     }),
     ...{ kept: LOCAL, learns: CONTEXT },
-  },
-  {
-    ...{ name: 'recall', why: 'a token lacks the sample that is wanted', set: 'real' },
-    ...{ config: (c) => ({ ...c, recall: recallPath(32) }), kept: ALL, learns: CONTEXT },
-  },
-  {
-    ...{ name: 'recall, rendered', why: 'music with more exact repeats', set: 'rendered' },
-    ...{ config: (c) => ({ ...c, recall: recallPath(32) }), kept: ALL, learns: CONTEXT },
   },
 ]
 
