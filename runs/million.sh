@@ -19,7 +19,7 @@ if [ -e "$runs/run/run.json" ]; then
 else
   longwave train --out "$runs/run" --data "$runs/data" --init "$root/checkpoints/piano" \
     --preset longwave --set tokens=500 \
-    --context 1000000 --targets 4e6 --targets-per-step 1000000 --lr 2e-4 --rate encoder=0.1 \
+    --curriculum 1000000:4e6 --targets-per-step 1000000 --lr 2e-4 --rate encoder=0.1 \
     --warmup 1e6 --schedule cosine:0.1 --eval-every 1e12 --save-every 1
 fi
 contexts=2000,8000,32000,128000,512000,1000000
