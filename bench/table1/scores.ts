@@ -36,11 +36,11 @@ export async function evaluate(
   const { samples, bitsPerSample, natsPerSample, standardError: error, pieces } = found.results[0]!
   const score = {
     samples,
-    bits: bitsPerSample,
-    nats: natsPerSample,
+    bits: bitsPerSample!,
+    nats: natsPerSample!,
     error,
     pieces: pieces.map(({ name, samples, bitsPerSample }) => {
-      return { name, samples, bits: bitsPerSample }
+      return { name, samples, bits: bitsPerSample! }
     }),
   }
   return { score, reference: found.reference }

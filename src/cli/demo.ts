@@ -78,9 +78,10 @@ async function score(trained: Trained, engine: Engine, whole: Recording, line: P
   const end = recording(whole.name, codes)
   const from = commonStart(codes.length, context)
   const scorer = await model.scorer(engine, weights)
-  const [result] = await evaluate(model, scorer, [end], [context], ({ samples, total }) =>
-    line.update(() => `scoring | ${formatCount(samples)}/${formatCount(total)} samples`),
-  )
+  const [result] = await evaluate(model, scorer, [end], [context], {
+    onProgress: ({ samples, total }) =>
+      line.update(() => `scoring | ${formatCount(samples)}/${formatCount(total)} samples`),
+  })
   await scorer.dispose()
   const beside = baselines([end], audio.quantizer.table, context)
   line.end()

@@ -25,6 +25,7 @@ const schema = z.object({
   split: z.enum(SPLITS, { error: `--split takes ${SPLITS.join(', ')}` }).default('test'),
   audio: z.array(z.string()).optional(),
   context: counts('--context').optional(),
+  common: z.boolean().default(false),
   limit: seconds('--limit').optional(),
   reference: z.boolean().default(true),
   plot: z.string().min(1, '--plot takes a file').optional(),
@@ -43,6 +44,10 @@ export function evalCommand(): Command {
     .option('--split <name>', `of the dataset: ${SPLITS.join(', ')} (default: test)`)
     .option('--audio <files...>', 'score audio files')
     .option('--context <list>', "samples of history, such as 8000,128k (default: the model's own)")
+    .option(
+      '--common',
+      'score only the targets that all contexts share: those after the longest (of one context: after itself)',
+    )
     .option('--limit <seconds>', 'score only the beginning of each piece')
     .option('--plot <file>', 'SVG of bits per sample against context, with standard errors')
     .option('--no-reference', 'leave out the simple predictors')
@@ -92,7 +97,7 @@ async function read({ data, split, audio = [] }: Flags, trained: Trained): Promi
 }
 
 async function score(
-  { backend, threads }: Flags,
+  { backend, threads, common }: Flags,
   { model, weights, context: own }: Trained,
   recordings: readonly Recording[],
   contexts: readonly number[],
@@ -104,9 +109,10 @@ async function score(
   const engine = await Engine.open({ backend, threads })
   const scorer = await model.scorer(engine, weights)
   try {
-    return await evaluate(model, scorer, recordings, contexts, (progress) =>
-      line.update(() => describe(progress)),
-    )
+    return await evaluate(model, scorer, recordings, contexts, {
+      onlyCommon: common,
+      onProgress: (progress) => line.update(() => describe(progress)),
+    })
   } finally {
     await scorer.dispose()
   }

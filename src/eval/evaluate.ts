@@ -10,11 +10,14 @@ export interface Recording {
   codes(): Uint8Array
 }
 
-/** Bits of one recording under one context. Means of no samples are null. */
+/**
+ * Bits of one recording under one context. Means of no samples are null, and means over the whole
+ * piece where only the common targets were scored.
+ */
 export interface PieceResult {
   name: string
   samples: number
-  bitsPerSample: number
+  bitsPerSample: number | null
   /** Over the targets on which contexts are compared. */
   commonBitsPerSample: number
   commonSamples: number
@@ -32,8 +35,9 @@ export interface EvalResult {
   parameters: number
   context: number
   samples: number
-  bitsPerSample: number
-  natsPerSample: number
+  /** Null where only the common targets were scored. */
+  bitsPerSample: number | null
+  natsPerSample: number | null
   commonBitsPerSample: number
   /** Of `bitsPerSample`, over pieces; null with one piece. */
   standardError: number | null
@@ -44,6 +48,7 @@ export interface EvalResult {
   commonStandardError: number | null
   /** Wall time. */
   seconds: number
+  /** Of those scored. */
   samplesPerSecond: number
   pieces: PieceResult[]
 }
@@ -64,6 +69,12 @@ export class ScoreError extends LongwaveError {
   override readonly exitCode = 7
 }
 
+export interface EvalOptions {
+  /** Scores only the targets on which contexts are compared, and computes no more than these need. */
+  onlyCommon?: boolean
+  onProgress?: (progress: EvalProgress) => void
+}
+
 /**
  * Scores every sample of every recording under each context. Contexts are compared on the same
  * targets: those with the longest context asked for.
@@ -76,12 +87,13 @@ export async function evaluate(
   scorer: Scorer,
   recordings: readonly Recording[],
   contexts: readonly number[],
-  onProgress: (progress: EvalProgress) => void = () => {},
+  { onlyCommon = false, onProgress = () => {} }: EvalOptions = {},
 ): Promise<EvalResult[]> {
   checkArguments(recordings, contexts)
-  const samples = recordings.reduce((sum, recording) => sum + recording.samples, 0)
-  const total = samples * contexts.length
   const largest = Math.max(...contexts)
+  const firstOf = (samples: number) => (onlyCommon ? commonStart(samples, largest) : 0)
+  const targets = recordings.reduce((sum, { samples }) => sum + samples - firstOf(samples), 0)
+  const total = targets * contexts.length
   const began = performance.now()
   const results: EvalResult[] = []
   let done = 0
@@ -91,15 +103,17 @@ export async function evaluate(
     for (const recording of recordings) {
       const { name } = recording
       const codes = recording.codes()
-      const nats = await scorer.score(codes, context, (scored) => {
+      const tell = (scored: number) => {
         const seconds = (performance.now() - began) / 1000
         onProgress({ name, context, samples: done + scored, total, seconds })
-      })
-      pieces.push(pieceResult(name, nats, context, largest))
-      done += codes.length
+      }
+      const from = firstOf(codes.length)
+      const nats = await scorer.score(codes, context, tell, from)
+      pieces.push(pieceResult(name, nats, { samples: codes.length, context, largest, onlyCommon }))
+      done += codes.length - from
     }
     const seconds = (performance.now() - started) / 1000
-    results.push(resultOf(model, context, pieces, seconds))
+    results.push(resultOf(model, context, pieces, { targets, seconds }))
   }
   return withPairedErrors(results)
 }
@@ -133,34 +147,40 @@ function checkArguments(recordings: readonly Recording[], contexts: readonly num
   })
 }
 
-/** @param nats [samples] -ln p of every sample */
-export function pieceResult(
-  name: string,
-  nats: Float32Array,
-  context: number,
-  largest: number,
-): PieceResult {
-  const samples = nats.length
-  const common = commonStart(samples, largest)
-  const full = Math.min(context, samples)
-  const bitsPerSample = meanBits(nats, 0, samples)
-  if (bitsPerSample === null || !Number.isFinite(bitsPerSample)) {
+/** Which targets of a piece were scored, and for what. */
+interface Scored {
+  samples: number
+  context: number
+  /** The longest context asked for. */
+  largest: number
+  onlyCommon: boolean
+}
+
+/** @param nats -ln p of every sample, [samples], or of the common targets alone */
+function pieceResult(name: string, nats: Float32Array, scored: Scored): PieceResult {
+  const { samples, context, largest, onlyCommon } = scored
+  const mean = meanBits(nats, 0, nats.length)
+  if (mean === null || !Number.isFinite(mean)) {
     throw new ScoreError({
       fact: `The score of ${name} under a context of ${context} is not a finite number.`,
       expected: 'nats of every sample',
-      got: samples === 0 ? 'no samples' : String(bitsPerSample),
+      got: nats.length === 0 ? 'no samples' : String(mean),
       hint: 'The checkpoint may be of a training that diverged: try an earlier one.',
     })
   }
+  const commonSamples = samples - commonStart(samples, largest)
+  // of the common targets alone nothing else is known
+  const whole = onlyCommon ? nats.subarray(0, 0) : nats
+  const full = Math.min(context, whole.length)
   return {
     name,
     samples,
-    bitsPerSample,
-    commonBitsPerSample: meanBits(nats, common, samples)!,
-    commonSamples: samples - common,
-    fullContextBits: meanBits(nats, full, samples),
-    fullContextSamples: samples - full,
-    shortHistoryBits: meanBits(nats, 0, full),
+    bitsPerSample: meanBits(whole, 0, whole.length),
+    commonBitsPerSample: meanBits(nats, nats.length - commonSamples, nats.length)!,
+    commonSamples,
+    fullContextBits: meanBits(whole, full, whole.length),
+    fullContextSamples: whole.length - full,
+    shortHistoryBits: meanBits(whole, 0, full),
     shortHistorySamples: full,
   }
 }
@@ -169,24 +189,28 @@ function resultOf(
   { family, size }: { family: string; size: number },
   context: number,
   pieces: PieceResult[],
-  seconds: number,
+  { targets, seconds }: { targets: number; seconds: number },
 ): EvalResult {
   const sum = (of: (piece: PieceResult) => number) => pieces.reduce((all, p) => all + of(p), 0)
   const samples = sum((p) => p.samples)
-  const bitsPerSample = sum((p) => p.samples * p.bitsPerSample) / samples
+  const wholes = pieces.flatMap(({ samples: weight, bitsPerSample: mean }) =>
+    mean === null ? [] : [{ weight, mean }],
+  )
+  const bits = wholes.reduce((all, { weight, mean }) => all + weight * mean, 0)
+  const bitsPerSample = wholes.length > 0 ? bits / samples : null
   return {
     model: family,
     parameters: size,
     context,
     samples,
     bitsPerSample,
-    natsPerSample: bitsPerSample * Math.LN2,
+    natsPerSample: bitsPerSample === null ? null : bitsPerSample * Math.LN2,
     commonBitsPerSample:
       sum((p) => p.commonSamples * p.commonBitsPerSample) / sum((p) => p.commonSamples),
-    standardError: standardError(pieces.map((p) => ({ weight: p.samples, mean: p.bitsPerSample }))),
+    standardError: standardError(wholes),
     commonStandardError: null,
     seconds,
-    samplesPerSecond: samples / seconds,
+    samplesPerSecond: targets / seconds,
     pieces,
   }
 }

@@ -1,11 +1,11 @@
 export { type Baselines, baselines } from './baselines.js'
 export { contextCurve } from './context-curve.js'
 export {
+  type EvalOptions,
   type EvalProgress,
   type EvalResult,
   evaluate,
   type PieceResult,
-  pieceResult,
   type Recording,
   ScoreError,
 } from './evaluate.js'

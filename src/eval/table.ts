@@ -1,56 +1,71 @@
 import type { Baselines } from './baselines.js'
 import type { EvalResult, PieceResult } from './evaluate.js'
 
+/** What a row shows: over whole pieces, over the common targets, and how fast. */
+type Row = (name: string, whole: string[], common: string[], speed: string) => string[]
+
 /** What `longwave eval` prints for a person. */
 export function formatEvaluation(
   results: readonly EvalResult[],
   baselines: Baselines | null,
 ): string {
-  const { model, parameters, samples, pieces } = results[0]!
+  const { model, parameters, bitsPerSample, samples, pieces } = results[0]!
   const longest = Math.max(...results.map(({ context }) => context))
-  const several = results.length > 1
-  const rows = [
-    ['', 'bits/sample', '+-', 'nats', ...(several ? ['same targets', '+-'] : []), 'samples/s'],
-    ...results.map((result) => [
-      `context ${result.context}`,
-      bits(result.bitsPerSample),
-      bits(result.standardError),
-      bits(result.natsPerSample),
-      ...(several ? [bits(result.commonBitsPerSample), bits(result.commonStandardError)] : []),
-      result.samplesPerSecond.toFixed(0),
-    ]),
-    ...baselineRows(baselines, several),
+  const isWhole = bitsPerSample !== null
+  const compares = results.length > 1 || !isWhole
+  const row: Row = (name, whole, common, speed) => [
+    name,
+    ...(isWhole ? whole : []),
+    ...(compares ? common : []),
+    speed,
   ]
+  const rows = [
+    row('', ['bits/sample', '+-', 'nats'], ['same targets', '+-'], 'samples/s'),
+    ...results.map((result) =>
+      row(
+        `context ${result.context}`,
+        [bits(result.bitsPerSample), bits(result.standardError), bits(result.natsPerSample)],
+        [bits(result.commonBitsPerSample), bits(result.commonStandardError)],
+        result.samplesPerSecond.toFixed(0),
+      ),
+    ),
+    ...baselineRows(baselines, isWhole, row),
+  ]
+  const targets = pieces.reduce((sum, { commonSamples }) => sum + commonSamples, 0)
+  const scored = isWhole ? `${samples} samples` : `${targets} of ${samples} samples`
   const words = [
-    `${model}, ${parameters} parameters; ${plural(pieces.length, 'piece')}, ${samples} samples`,
+    `${model}, ${parameters} parameters; ${plural(pieces.length, 'piece')}, ${scored}`,
     table(rows),
     '+- is the standard error over pieces.',
   ]
-  if (several) {
+  if (compares) {
     words.push(
       `Same targets: those with ${longest} samples of history, or the last half of a piece that is ` +
         'too short; their +- is that of what the context changes, piece by piece.',
     )
   }
-  return [...words, '', table(historyRows(results)), '', table(pieceRows(results))].join('\n')
+  if (isWhole) words.push('', table(historyRows(results)))
+  return [...words, '', table(pieceRows(results, isWhole))].join('\n')
 }
 
-function baselineRows(baselines: Baselines | null, several: boolean): string[][] {
+function baselineRows(baselines: Baselines | null, isWhole: boolean, row: Row): string[][] {
   if (baselines === null) return []
-  const row = (name: string, value: number, common?: number) => [
-    name,
-    bits(value),
-    '-',
-    bits(value * Math.LN2),
-    ...(several ? [common === undefined ? '-' : bits(common), '-'] : []),
-    '-',
+  const one = (name: string, value: number, common?: number) =>
+    row(
+      name,
+      [bits(value), '-', bits(value * Math.LN2)],
+      [common === undefined ? '-' : bits(common), '-'],
+      '-',
+    )
+  const { linearPredictor, commonLinearPredictor, strongPredictor, commonStrongPredictor } =
+    baselines
+  const adaptive = [
+    one('linear predictor, order 32', linearPredictor, commonLinearPredictor),
+    one('strong predictor, order 160', strongPredictor, commonStrongPredictor),
   ]
-  return [
-    row('linear predictor, order 32', baselines.linearPredictor, baselines.commonLinearPredictor),
-    row('strong predictor, order 160', baselines.strongPredictor, baselines.commonStrongPredictor),
-    row('order-0 entropy', baselines.orderZero),
-    row('uniform', baselines.uniform),
-  ]
+  // of whole pieces alone
+  const simple = [one('order-0 entropy', baselines.orderZero), one('uniform', baselines.uniform)]
+  return isWhole ? [...adaptive, ...simple] : adaptive
 }
 
 /** Targets with the history that was asked for, and those at the beginning of a piece. */
@@ -65,13 +80,15 @@ function historyRows(results: readonly EvalResult[]): string[][] {
   ]
 }
 
-function pieceRows(results: readonly EvalResult[]): string[][] {
+function pieceRows(results: readonly EvalResult[], isWhole: boolean): string[][] {
+  const mean = isWhole ? 'bitsPerSample' : 'commonBitsPerSample'
+  const count = isWhole ? 'samples' : 'commonSamples'
   return [
     ['bits/sample of each piece', 'samples', ...results.map(({ context }) => `${context}`)],
-    ...results[0]!.pieces.map(({ name, samples }, i) => [
-      name,
-      `${samples}`,
-      ...results.map(({ pieces }) => bits(pieces[i]!.bitsPerSample)),
+    ...results[0]!.pieces.map((piece, i) => [
+      piece.name,
+      `${piece[count]}`,
+      ...results.map(({ pieces }) => bits(pieces[i]![mean])),
     ]),
   ]
 }

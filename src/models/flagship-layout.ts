@@ -1,6 +1,6 @@
 /** How whole segments are cut into stretches of time and blocks of phases. */
-import type { FlagshipConfig } from './flagship.js'
-import { PARTS } from './flagship-recall.js'
+import { type FlagshipConfig, receptiveField } from './flagship.js'
+import { PARTS, recallReach } from './flagship-recall.js'
 
 /** Samples of a stretch and rows of a block: enough for full speed, few enough for the caches. */
 export const STRETCH = 8000
@@ -28,6 +28,13 @@ export const recallWindow = (tokens: number) => tokens - 1
 /** Tokens that a layer remembers of a context, the newest among them. */
 export function windowOf(config: FlagshipConfig, context: number): number {
   return Math.min(tokensOf(config, context), config.window ?? Number.POSITIVE_INFINITY)
+}
+
+/** Samples after which nothing earlier is remembered by the causal layers. */
+export function memoryOf(config: FlagshipConfig): number {
+  const local = config.local?.dilations.reduce((sum, d) => sum + d, 0) ?? 0
+  const recall = config.recall ? recallReach({ ...config, recall: config.recall }) : 0
+  return Math.max(receptiveField(config), local + 1, recall + 1)
 }
 
 /** How a segment of `tokens` chunks is cut: stretches of `time` samples, blocks of `phases`. */

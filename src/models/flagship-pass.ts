@@ -4,9 +4,8 @@
  */
 import type { Engine } from '../engine/index.js'
 import type { Tensor } from '../graph/index.js'
-import { type FlagshipConfig, receptiveField } from './flagship.js'
-import { divisorUpTo, ROWS, STRETCH, tokenWidths } from './flagship-layout.js'
-import { recallReach } from './flagship-recall.js'
+import type { FlagshipConfig } from './flagship.js'
+import { divisorUpTo, memoryOf, ROWS, STRETCH, tokenWidths } from './flagship-layout.js'
 import { FeatureStream } from './flagship-scorer.js'
 import { FORECAST_WIDTH, Forecaster } from './forecast.js'
 import type { Arrays } from './model.js'
@@ -31,13 +30,6 @@ export interface Pass {
   onProgress: (samples: number) => void
   /** Stands before the history and after it; where the model has a forecast. */
   forecaster?: Forecaster
-}
-
-/** Samples after which nothing earlier is remembered by the causal layers. */
-export function memoryOf(config: FlagshipConfig): number {
-  const local = config.local?.dilations.reduce((sum, d) => sum + d, 0) ?? 0
-  const recall = config.recall ? recallReach({ ...config, recall: config.recall }) : 0
-  return Math.max(receptiveField(config), local + 1, recall + 1)
 }
 
 /**

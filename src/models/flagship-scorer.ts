@@ -4,6 +4,7 @@ import type { FlagshipConfig } from './flagship.js'
 import {
   copyPhases,
   divisorUpTo,
+  memoryOf,
   ROWS,
   STRETCH,
   samplesOf,
@@ -63,6 +64,11 @@ export class FeatureStream {
     return this.#states
   }
 
+  /** Samples of a stretch. */
+  get time(): number {
+    return this.#time
+  }
+
   /** Begins as before the first sample of a piece, or with what has come so far. */
   begin(states?: Arrays, forecaster = new Forecaster(this.#values)): void {
     this.#forecaster = forecaster
@@ -71,6 +77,11 @@ export class FeatureStream {
       if (given) array.set(given)
       else array.fill(0)
     }
+  }
+
+  /** Passes over `codes` which lie so far back that the forecast alone, if there is one, hears them. */
+  skip(codes: Int32Array): void {
+    if (this.widths.forecast) this.#forecaster.run(codes)
   }
 
   /** Features of the next `codes`, a multiple of the stretch, written into `into`. */
@@ -106,7 +117,8 @@ const MASKED = -1e9
  * Scores pieces with the dense form. With a context of n tokens, a segment of n tokens is computed
  * and its newer half scored, then the segment moves on by that half: every prediction uses at most
  * the context, and, but for the beginning of a piece, at least half of it. In the paper's form a
- * segment gives one token of each phase and moves on by one chunk.
+ * segment gives one token of each phase and moves on by one chunk. Where only the end of a piece is
+ * wanted, its first segment is the same as if all were, and so are the scores.
  */
 export class DenseScorer implements Scorer {
   readonly #engine: Engine
@@ -142,7 +154,9 @@ export class DenseScorer implements Scorer {
     codes: Uint8Array,
     context: number,
     onProgress: (samples: number) => void = () => {},
+    from = 0,
   ): Promise<Float32Array> {
+    if (from >= codes.length) return new Float32Array(0)
     const { chunk } = this.#config
     const all = Math.ceil(codes.length / chunk)
     const isPaper = this.#config.form === 'paper'
@@ -161,19 +175,35 @@ export class DenseScorer implements Scorer {
     for (const [name, width] of Object.entries(this.#features.widths)) {
       segment[name] = new Float32Array(tokens * chunk * width)
     }
-    this.#features.begin()
     // the paper's form starts with a window whose last token alone is there
-    let first = isPaper ? 1 - tokens : 0
+    const start = isPaper ? 1 - tokens : 0
+    // segments after the first until one ends behind what is wanted
+    const later = Math.ceil((Math.floor(from / chunk) + 1 - start - tokens) / hop)
+    let first = start + hop * Math.max(0, later)
+    let scored = isPaper || first > 0 ? hop : tokens
+    await this.#warm(segment, inputs, Math.max(0, first) * chunk)
     for (
-      let fresh = isPaper ? 1 : tokens;
-      first + tokens - fresh < all;
-      first += hop, fresh = hop
+      let fresh = Math.min(tokens, first + tokens);
+      first + tokens - scored < all;
+      first += hop, fresh = scored = hop
     ) {
       await this.#advance(segment, inputs, first, tokens, fresh)
-      await this.#scoreSegment(segment, targets, nats, { first, tokens, scored: fresh, longest })
-      onProgress(Math.min(codes.length, (first + tokens) * chunk))
+      await this.#scoreSegment(segment, targets, nats, { first, tokens, scored, longest })
+      onProgress(Math.min(codes.length, (first + tokens) * chunk) - from)
     }
-    return nats.slice(0, codes.length)
+    return nats.slice(from, codes.length)
+  }
+
+  /** Begins so that sample `start` finds the memory of all before it; features are lost. */
+  async #warm(scratch: Arrays, inputs: Int32Array, start: number): Promise<void> {
+    const { time } = this.#features
+    const stretches = Math.ceil(memoryOf(this.#config) / time)
+    const heard = Math.max(0, start - stretches * time)
+    this.#features.begin()
+    this.#features.skip(inputs.subarray(0, heard))
+    for (let at = heard; at < start; at += time) {
+      await this.#features.run(inputs.subarray(at, at + time), scratch)
+    }
   }
 
   /** Makes `segment` hold the features of tokens first .. first + tokens, `fresh` of them new. */

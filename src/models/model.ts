@@ -80,12 +80,16 @@ export interface Scorer {
    * @param codes a whole piece
    * @param context the most samples of history that any prediction may use
    * @param onProgress samples scored so far
-   * @returns -ln p of every sample given its past, [codes.length]; the first is given no past
+   * @param from the first sample whose score is wanted: what neither it nor a later one hears of is
+   *   not computed
+   * @returns -ln p of every sample from there on given its past, [codes.length - from]; the first of
+   *   a piece is given no past
    */
   score(
     codes: Uint8Array,
     context: number,
     onProgress?: (samples: number) => void,
+    from?: number,
   ): Promise<Float32Array>
   dispose(): Promise<void>
 }

@@ -101,6 +101,30 @@ describe('longwave eval --json', () => {
     expect(results[0]).toMatchObject({ samples: 800, standardError: null })
   })
 
+  it('scores with --common the targets alone that contexts share, as it does without', async () => {
+    const { checkpoint, files } = fixtures()
+    const given = ['--checkpoint', checkpoint, '--audio', ...files, '--context', '80,320']
+    const whole = JSON.parse((await evaluate(...given, '--json')).stdout)
+    const alone = JSON.parse((await evaluate(...given, '--json', '--common')).stdout)
+    expect(alone.reference).toEqual(whole.reference)
+    for (const [i, result] of (alone.results as EvalResult[]).entries()) {
+      const expected: EvalResult = whole.results[i]
+      expect(Object.keys(result)).toEqual(Object.keys(expected))
+      expect(result).toMatchObject({ samples: 1150, bitsPerSample: null, natsPerSample: null })
+      expect(result.commonBitsPerSample).toBeCloseTo(expected.commonBitsPerSample, 5)
+      expect(result.commonStandardError).toBeCloseTo(expected.commonStandardError!, 5)
+      expect(result.pieces.map((p) => p.commonSamples)).toEqual([580, 125])
+      for (const [j, piece] of result.pieces.entries()) {
+        const { commonBitsPerSample } = expected.pieces[j]!
+        expect(piece.commonBitsPerSample).toBeCloseTo(commonBitsPerSample, 5)
+      }
+    }
+    const { stdout, code } = await evaluate(...given, '--common')
+    expect(code).toBe(0)
+    expect(stdout).toContain('705 of 1150 samples')
+    expect(stdout).toMatch(/^context 320 +\d\.\d{4} +0\.\d{4} +\d+$/m)
+  })
+
   it('draws bits per sample against context', async () => {
     const { checkpoint, files, dir } = fixtures()
     const plot = join(dir, 'curves', 'context.svg')

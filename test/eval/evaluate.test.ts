@@ -28,10 +28,10 @@ const bitsOf = (codes: Uint8Array, context: number) =>
   Array.from(codes, (code, i) => (code + i) / context)
 
 const scorer: Scorer = {
-  async score(codes, context, onProgress) {
-    onProgress?.(Math.floor(codes.length / 2))
-    onProgress?.(codes.length)
-    return Float32Array.from(bitsOf(codes, context), (bits) => bits * Math.LN2)
+  async score(codes, context, onProgress, from = 0) {
+    onProgress?.(Math.floor((codes.length - from) / 2))
+    onProgress?.(codes.length - from)
+    return Float32Array.from(bitsOf(codes, context).slice(from), (bits) => bits * Math.LN2)
   },
   async dispose() {},
 }
@@ -85,7 +85,7 @@ describe('an evaluation', () => {
       expect(result.natsPerSample).toBeCloseTo(mean(all) * Math.LN2, 4)
       expect(result.samplesPerSecond).toBeCloseTo(700 / result.seconds, 6)
       expect(result.standardError).toBe(
-        standardError(result.pieces.map((p) => ({ weight: p.samples, mean: p.bitsPerSample }))),
+        standardError(result.pieces.map((p) => ({ weight: p.samples, mean: p.bitsPerSample! }))),
       )
     }
   })
@@ -130,22 +130,18 @@ describe('an evaluation', () => {
       const sum =
         p.fullContextSamples * (p.fullContextBits ?? 0) +
         p.shortHistorySamples * (p.shortHistoryBits ?? 0)
-      expect(sum / p.samples).toBeCloseTo(p.bitsPerSample, 10)
+      expect(sum / p.samples).toBeCloseTo(p.bitsPerSample!, 10)
     }
   })
 
   it('tells how far it is, over all pieces and contexts', async () => {
     const told: [string, number, number][] = []
-    await evaluate(
-      MODEL,
-      scorer,
-      pieces.slice(1),
-      [50, 60],
-      ({ name, context, samples, total }) => {
+    await evaluate(MODEL, scorer, pieces.slice(1), [50, 60], {
+      onProgress: ({ name, context, samples, total }) => {
         expect(total).toBe(400)
         told.push([name, context, samples])
       },
-    )
+    })
     expect(told).toEqual([
       ['b', 50, 60],
       ['b', 50, 120],
@@ -156,6 +152,44 @@ describe('an evaluation', () => {
       ['c', 60, 360],
       ['c', 60, 400],
     ])
+  })
+
+  it('can score the common targets alone, and says nothing of whole pieces then', async () => {
+    const told: number[] = []
+    const whole = await run([50, 200])
+    const alone = await evaluate(MODEL, scorer, pieces, [50, 200], {
+      onlyCommon: true,
+      onProgress: ({ samples, total }) => {
+        expect(total).toBe(800)
+        told.push(samples)
+      },
+    })
+    expect(told).toEqual([150, 300, 330, 360, 380, 400, 550, 700, 730, 760, 780, 800])
+    for (const [i, result] of alone.entries()) {
+      const { context, commonBitsPerSample, commonStandardError } = whole[i]!
+      expect(result).toMatchObject({ context, samples: 700, standardError: null })
+      expect([result.bitsPerSample, result.natsPerSample]).toEqual([null, null])
+      expect(result.commonBitsPerSample).toBeCloseTo(commonBitsPerSample, 6)
+      expect(result.commonStandardError).toBeCloseTo(commonStandardError!, 6)
+      expect(result.samplesPerSecond).toBeCloseTo(400 / result.seconds, 6)
+      for (const [j, piece] of result.pieces.entries()) {
+        const { name, samples, commonSamples, ...expected } = whole[i]!.pieces[j]!
+        expect(piece).toMatchObject({ name, samples, commonSamples })
+        expect(piece.commonBitsPerSample).toBeCloseTo(expected.commonBitsPerSample, 6)
+        expect(piece).toMatchObject({
+          ...{ bitsPerSample: null, fullContextBits: null, shortHistoryBits: null },
+          ...{ fullContextSamples: 0, shortHistorySamples: 0 },
+        })
+      }
+    }
+  })
+
+  it('of one context alone begins after it, and of a single sample with it', async () => {
+    const [a, one] = (
+      await evaluate(MODEL, scorer, [pieces[0]!, recording('one', 1)], [50], { onlyCommon: true })
+    )[0]!.pieces
+    expect([a!.commonSamples, one!.commonSamples]).toEqual([450, 1])
+    expect([a!.bitsPerSample, one!.bitsPerSample]).toEqual([null, null])
   })
 
   it('refuses scores that are not numbers, and names the piece', async () => {
@@ -218,7 +252,7 @@ describe('the table', () => {
     expect(text).toContain('toy, 1234 parameters; 2 pieces, 620 samples')
     expect(text).toMatch(/^ +bits\/sample +\+- +nats +same targets +\+- +samples\/s$/m)
     const [first] = results
-    const figures = [first!.bitsPerSample, first!.standardError!, first!.natsPerSample]
+    const figures = [first!.bitsPerSample!, first!.standardError!, first!.natsPerSample!]
     expect(text).toMatch(
       new RegExp(`^context 50 +${figures.map((x) => x.toFixed(4)).join(' +')}`, 'm'),
     )
@@ -228,6 +262,26 @@ describe('the table', () => {
     expect(text).toMatch(/^context 200 +[\d.]+ +300 +[\d.]+ +320$/m)
     expect(text).toMatch(/^second +120 +[\d.]+ +[\d.]+$/m)
     for (const line of text.split('\n')) expect(line).not.toMatch(/NaN|undefined|null| $/)
+  })
+
+  it('of the common targets alone leaves out what was not scored', async () => {
+    const pieces = [recording('first', 500), recording('second', 120, 2)]
+    const results = await evaluate(MODEL, scorer, pieces, [50, 200], { onlyCommon: true })
+    const beside = {
+      ...{ uniform: 8, orderZero: 6.25, linearPredictor: 4.5, commonLinearPredictor: 4.25 },
+      ...{ strongPredictor: 4, commonStrongPredictor: 3.75 },
+    }
+    const text = formatEvaluation(results, beside)
+    expect(text).toContain('2 pieces, 360 of 620 samples')
+    expect(text).toMatch(/^ +same targets +\+- +samples\/s$/m)
+    const { commonBitsPerSample, commonStandardError } = results[1]!
+    const figures = [commonBitsPerSample, commonStandardError!]
+    expect(text).toMatch(
+      new RegExp(`^context 200 +${figures.map((x) => x.toFixed(4)).join(' +')} +\\d+$`, 'm'),
+    )
+    expect(text).toMatch(/^strong predictor, order 160 +3\.7500 +- +-$/m)
+    expect(text).toMatch(/^second +60 +[\d.]+ +[\d.]+$/m)
+    expect(text).not.toMatch(/order-0|uniform|full context|NaN|undefined|null| $/m)
   })
 
   it('of one context and one piece compares nothing', async () => {
