@@ -37,7 +37,10 @@ export function trainCommand(version: string): Command {
       'about what a step may take, such as 4GB (default: half of what is free)',
     )
     .option('--lr <rate>', 'highest learning rate (default: 1e-3)')
-    .option('--rate <list>', 'factors of the rate by name, e.g. encoder=0.1 (default: none)')
+    .option(
+      '--rate <list>',
+      'factors of the rate by name, e.g. encoder=0.1; 0 freezes (default: none)',
+    )
     .option(
       '--schedule <kind>',
       'constant, cosine[:FLOOR], linear[:FLOOR], steps:SHARE=FACTOR,... (default: cosine:0.1)',

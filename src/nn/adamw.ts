@@ -31,8 +31,9 @@ export interface AdamWConstants {
 /** Runs here are short, so the second moment forgets faster than the usual 0.999. */
 export const ADAMW: AdamWConstants = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 }
 
-/** Numbers of one update, each fed as an input of one element. */
+/** Numbers of one update. */
 export interface AdamWScalars {
+  /** Of a parameter whose own factor is 1. */
   rate: number
   /** Decoupled weight decay, of matrices and kernels only. */
   decay: number
@@ -42,8 +43,8 @@ export interface AdamWScalars {
   average: number
 }
 
-/** Feeds of a program of `adamW` that are not arrays of a parameter. */
-export const SCALARS = ['rate', 'decay', 'clip', 'average'] as const
+/** Those that a program of `adamW` is fed as inputs of one element. */
+export const SCALARS = ['decay', 'clip', 'average'] as const
 
 interface Parameter {
   readonly name: string
@@ -55,8 +56,8 @@ interface Parameter {
  * gradient clipped by its global norm, as a fragment of `graph`: a pure function.
  *
  * Inputs, each flat: `p.NAME` the parameter, `m.NAME` and `v.NAME` its moments, `g.NAME` its
- * gradient, `a.NAME` its moving average; those of AdamWScalars; and `correction1`, `correction2`
- * [parameters]: what `corrections` gives for each.
+ * gradient, `a.NAME` its moving average; SCALARS; and for each parameter [parameters]: `rates`, which
+ * scale its step and its decay alike, `correction1` and `correction2`, what `corrections` gives.
  *
  * @returns outputs `next.p.NAME`, `next.m.NAME`, ... and `norm` [1], that of the gradient unclipped
  */
@@ -77,12 +78,12 @@ export function adamW(
   const share1 = scale(clipping, 1 - beta1)
   const share2 = scale(mul(clipping, clipping), 1 - beta2)
 
-  const rate = scalar('rate')
-  const keep = shift(scale(mul(rate, scalar('decay')), -1), 1)
+  const each = (name: string) => input(graph, name, [parameters.length])
+  const rates = each('rates')
+  const keeps = shift(scale(mul(rates, scalar('decay')), -1), 1)
   // factors are merged (Kingma and Ba 2015, end of section 2): passes over parameters cost most
-  const rates = mul(rate, input(graph, 'correction1', [parameters.length]))
-  const roots = sqrt(input(graph, 'correction2', [parameters.length]))
-  const steps = div(rates, roots)
+  const roots = sqrt(each('correction2'))
+  const steps = div(mul(rates, each('correction1')), roots)
   const epsilons = div(constant(graph, [epsilon], [1]), roots)
   const kept = average ? scalar('average') : undefined
 
@@ -94,7 +95,7 @@ export function adamW(
     const m = add(scale(flat('m', parameter), beta1), mul(g, share1))
     const v = add(scale(flat('v', parameter), beta2), mul(mul(g, g), share2))
     const direction = div(m, add(sqrt(v), slice(epsilons, 0, i, i + 1)))
-    const decayed = shape.length < 2 ? p : mul(p, keep)
+    const decayed = shape.length < 2 ? p : mul(p, slice(keeps, 0, i, i + 1))
     const next = sub(decayed, mul(direction, slice(steps, 0, i, i + 1)))
     Object.assign(outputs, {
       [`next.p.${name}`]: next,

@@ -18,7 +18,8 @@ export class Optimiser {
   readonly #engine: Engine
   readonly #specs: readonly ParameterSpec[]
   readonly #constants: AdamWConstants
-  readonly #rates: Readonly<Record<string, number>>
+  /** Factors of the rate, by the beginning of names. */
+  readonly #factors: Readonly<Record<string, number>>
   /** One program for each set of parameters that a stage trains. */
   readonly #programs = new Map<string, Program>()
   #held: Held
@@ -32,7 +33,7 @@ export class Optimiser {
     specs: readonly ParameterSpec[],
     constants: AdamWConstants,
     average: boolean,
-    rates: Readonly<Record<string, number>> = {},
+    factors: Readonly<Record<string, number>> = {},
   ) {
     const zeros = () =>
       Object.fromEntries(specs.map(({ name, shape }) => [name, new Float32Array(sizeOf(shape))]))
@@ -42,7 +43,7 @@ export class Optimiser {
     this.#engine = engine
     this.#specs = specs
     this.#constants = constants
-    this.#rates = rates
+    this.#factors = factors
     this.#held = held()
     this.#spare = held()
     this.#updates = Object.fromEntries(specs.map(({ name }) => [name, 0]))
@@ -75,19 +76,15 @@ export class Optimiser {
     const trained = this.#specs.filter(({ name }) => gradients[name] !== undefined)
     const program = await this.#compiled(trained)
     const counts = trained.map(({ name }) => this.#updates[name]! + 1)
-    const factors = counts.map((count) => corrections(count, this.#constants))
+    const both = counts.map((count) => corrections(count, this.#constants))
     const feeds: Record<string, Values> = {
-      rate: Float32Array.of(scalars.rate),
+      rates: Float32Array.from(trained, ({ name }) => scalars.rate * this.#factorOf(name)),
       decay: Float32Array.of(scalars.decay),
       // Infinity divided by itself would be NaN
       clip: Float32Array.of(Math.min(scalars.clip, 3e38)),
       average: Float32Array.of(scalars.average),
-      // a factor of the rate and the first correction scale the same step
-      correction1: Float32Array.from(
-        factors,
-        ([first], i) => first * this.#rateOf(trained[i]!.name),
-      ),
-      correction2: Float32Array.from(factors, ([, second]) => second),
+      correction1: Float32Array.from(both, ([first]) => first),
+      correction2: Float32Array.from(both, ([, second]) => second),
     }
     const into: Record<string, Values> = {}
     for (const { name } of trained) {
@@ -109,8 +106,8 @@ export class Optimiser {
     return norm
   }
 
-  #rateOf(name: string): number {
-    return Object.entries(this.#rates).find(([prefix]) => name.startsWith(prefix))?.[1] ?? 1
+  #factorOf(name: string): number {
+    return Object.entries(this.#factors).find(([prefix]) => name.startsWith(prefix))?.[1] ?? 1
   }
 
   /** The tensors of a checkpoint: the weights to use, and what only training needs. */

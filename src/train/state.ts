@@ -21,7 +21,7 @@ export interface Recipe {
   /** Bytes that a step may take, about, or null: what is cut smaller sums in another order. */
   memory: number | null
   learningRate: LearningRate
-  /** Factors of the learning rate by prefix of a parameter's name; the first that fits counts. */
+  /** Factors of the learning rate, and so of the decay, by prefix of a name; the first that fits counts. */
   rates: Readonly<Record<string, number>>
   weightDecay: number
   clip: number

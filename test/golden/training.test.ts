@@ -54,7 +54,7 @@ async function losses(model: Model, stage: Stage): Promise<number[]> {
     update ??= await e.compile(adamW(new Graph(), trained, ADAMW))
     const [first, second] = corrections(step, ADAMW)
     const feeds: Arrays = {
-      rate: Float32Array.of(0.01),
+      rates: new Float32Array(trained.length).fill(0.01),
       decay: Float32Array.of(0.1),
       clip: Float32Array.of(1),
       correction1: new Float32Array(trained.length).fill(first),

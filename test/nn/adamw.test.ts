@@ -38,6 +38,9 @@ const draw = (random: Random): Kind =>
   SIZES.map((size) => Array.from({ length: size }, () => random.normal()))
 const zeros = (): Kind => SIZES.map((size) => new Array<number>(size).fill(0))
 
+/** Of the rate: each parameter has its own. */
+const FACTORS = [1, 0.5, 0.1, 2]
+
 /** AdamW as its paper writes it, number by number. */
 function literal(state: State, g: Kind, t: number[], scalars: AdamWScalars): [State, number] {
   const { beta1, beta2, epsilon } = ADAMW
@@ -53,7 +56,8 @@ function literal(state: State, g: Kind, t: number[], scalars: AdamWScalars): [St
       const mHat = m / (1 - beta1 ** t[i]!)
       const vHat = v / (1 - beta2 ** t[i]!)
       const old = state.p[i]![j]!
-      const p = old - scalars.rate * (mHat / (Math.sqrt(vHat) + epsilon) + decay * old)
+      const p =
+        old - FACTORS[i]! * scalars.rate * (mHat / (Math.sqrt(vHat) + epsilon) + decay * old)
       next.p[i]![j] = p
       next.m[i]![j] = m
       next.v[i]![j] = v
@@ -71,6 +75,7 @@ function feedsOf<A>(state: State, g: Kind, t: number[], scalars: AdamWScalars, a
     }
   }
   for (const name of SCALARS) feeds[name] = array([scalars[name]])
+  feeds.rates = array(FACTORS.map((factor) => factor * scalars.rate))
   const both = t.map((update) => corrections(update, ADAMW))
   feeds.correction1 = array(both.map(([first]) => first))
   feeds.correction2 = array(both.map(([, second]) => second))

@@ -94,7 +94,7 @@ describe('a trained SampleRNN in int8', () => {
       const [first, second] = corrections(step, ADAMW)
       const { length } = model.parameters
       const feeds: Arrays = {
-        rate: Float32Array.of(0.01),
+        rates: new Float32Array(length).fill(0.01),
         decay: Float32Array.of(0),
         clip: Float32Array.of(1),
         correction1: new Float32Array(length).fill(first),

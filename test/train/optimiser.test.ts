@@ -79,20 +79,32 @@ describe('factors of the learning rate', () => {
     }
   })
 
-  it('of zero leave parameters as they are', async () => {
-    const { start, end } = await moved({ encoder: 0 }, { steps: 4 })
+  it('of zero leave parameters as they are, bit for bit, whatever decays', async () => {
+    const scalars = { ...SCALARS, decay: 0.5 }
+    const { start, end } = await moved({ encoder: 0 }, { steps: 4, scalars })
     for (const name of NAMES) {
       if (OF_ENCODER.includes(name)) expect(end[name]).toEqual(start[name])
       else expect(end[name]).not.toEqual(start[name])
     }
   })
 
-  it('do not touch the decay of weights', async () => {
-    const scalars = { ...SCALARS, rate: 0.5, decay: 0.1 }
-    const { start, end } = await moved({ encoder: 0 }, { scalars })
-    const { 'encoder.0.w': w, 'encoder.0.b': b } = end
-    for (const [i, x] of w!.entries()) expect(x).toBeCloseTo(0.95 * start['encoder.0.w']![i]!, 6)
-    expect(b).toEqual(start['encoder.0.b']) // vectors do not decay
+  it('scale the decay of weights with the rate', async () => {
+    const decayed = async (rates: Record<string, number>) => {
+      const { end } = await moved(rates, { scalars: { ...SCALARS, rate: 0.5, decay: 0.2 } })
+      const plain = await moved(rates, { scalars: { ...SCALARS, rate: 0.5 } })
+      return {
+        start: plain.start,
+        lost: (name: string) => end[name]!.map((x, i) => x - plain.end[name]![i]!),
+      }
+    }
+    const usual = await decayed({})
+    const { start, lost } = await decayed({ encoder: 0.1 })
+    for (const [i, x] of start['encoder.0.w']!.entries()) {
+      expect(usual.lost('encoder.0.w')[i]).toBeCloseTo(-0.1 * x, 6)
+      expect(lost('encoder.0.w')[i]).toBeCloseTo(-0.01 * x, 6)
+    }
+    expect(lost('encode.w')).toEqual(usual.lost('encode.w'))
+    for (const x of lost('encoder.0.b')) expect(x).toBe(0) // vectors do not decay
   })
 
   it('are those of the first prefix that fits', async () => {
