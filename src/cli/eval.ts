@@ -17,7 +17,7 @@ import { checkpointFlag, counts, engineFlags, parseFlags, seconds } from './flag
 import { formatCount, formatDuration } from './numbers.js'
 import { checkOutput, writeOutput } from './output.js'
 import { type Progress, progressLine } from './progress.js'
-import { limited, readRecording, readSplit } from './recording.js'
+import { limited, type Recordings, readRecording, readSplit } from './recording.js'
 
 const schema = z.object({
   checkpoint: checkpointFlag,
@@ -65,7 +65,8 @@ async function run(flags: Flags): Promise<void> {
     })
   }
   const trained = openTrained(flags.checkpoint)
-  const recordings = limited(await read(flags, trained), flags.limit, trained.audio)
+  const { recordings: whole, rescale } = await read(flags, trained)
+  const recordings = limited(whole, flags.limit, trained.audio)
   const contexts = flags.context ?? [trained.context]
   const line = progressLine()
   if (flags.plot !== undefined) checkOutput(flags.plot, line.note)
@@ -78,22 +79,23 @@ async function run(flags: Flags): Promise<void> {
       : null
     line.end()
     if (flags.plot !== undefined) {
-      writeOutput(flags.plot, contextCurve(results, `${recordings.length} held-out recordings`))
+      const what = rescale === undefined ? 'recordings' : 'windows, each rescaled by itself'
+      writeOutput(flags.plot, contextCurve(results, `${recordings.length} held-out ${what}`))
     }
     const text = flags.json
-      ? JSON.stringify({ results, reference: beside })
-      : formatEvaluation(results, beside)
+      ? JSON.stringify({ results, reference: beside, rescale: rescale ?? null })
+      : formatEvaluation(results, beside, rescale)
     process.stdout.write(`${text}\n`)
   } finally {
     line.end()
   }
 }
 
-async function read({ data, split, audio = [] }: Flags, trained: Trained): Promise<Recording[]> {
+async function read({ data, split, audio = [] }: Flags, trained: Trained): Promise<Recordings> {
   if (data !== undefined) return readSplit(data, split, trained.audio)
   const recordings: Recording[] = []
   for (const path of audio) recordings.push(await readRecording(path, trained.audio))
-  return recordings
+  return { recordings }
 }
 
 async function score(

@@ -29,6 +29,7 @@ const flags = z.object({
     .transform((text) => text.split(',').map(Number))
     .pipe(z.tuple([z.number(), z.number(), z.number()]))
     .optional(),
+  rescale: z.coerce.number({ error: '--rescale takes seconds, for example 8' }).optional(),
   json: z.boolean().default(false),
 })
 
@@ -48,6 +49,11 @@ export function prepareCommand(): Command {
       'train,valid,test by the hash of each path (default: lists train.txt, valid.txt, test.txt ' +
         'or folders train/, valid/, test/ where there are, else 0.9,0.05,0.05)',
     )
+    .option(
+      '--rescale <seconds>',
+      'cut recordings in windows so long, each rescaled by its own minimum and maximum, as ' +
+        'SaShiMi was trained; figures cannot be compared with others (default: levels are kept)',
+    )
     .option('--json', 'print the report as one JSON object')
     .action(prepare)
 }
@@ -60,13 +66,17 @@ async function prepare(folder: string, given: unknown): Promise<void> {
       hint: 'longwave prepare FOLDER --out DATASET; see longwave prepare --help',
     })
   }
-  const { out, rate, quantizer, split, json } = parsed.data
+  const { out, rate, quantizer, split, rescale, json } = parsed.data
   const stop = new AbortController()
   const onInterrupt = () => stop.abort()
   process.once('SIGINT', onInterrupt)
   const show = (report: PrepareReport) =>
     process.stdout.write(`${json ? JSON.stringify(report) : formatReport(report)}\n`)
-  const options = { rate, quantizer, signal: stop.signal, ...(split && { split }) }
+  const options = {
+    ...{ rate, quantizer, signal: stop.signal },
+    ...(split && { split }),
+    ...(rescale !== undefined && { rescale }),
+  }
   const line = progressLine(process.stderr)
   try {
     show(await prepareDataset(folder, out, options, line.update))

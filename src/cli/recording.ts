@@ -45,12 +45,19 @@ function read(path: string): Uint8Array {
   }
 }
 
+/** What is scored at once. */
+export interface Recordings {
+  recordings: Recording[]
+  /** As dataset.json has it: samples of the windows that were rescaled, or nothing. */
+  rescale?: number | undefined
+}
+
 /**
  * The recordings of one split of a dataset.
  *
  * @throws UsageError when its codes stand for something else than the model's
  */
-export function readSplit(dir: string, split: Split, audio: ModelAudio): Recording[] {
+export function readSplit(dir: string, split: Split, audio: ModelAudio): Recordings {
   const { meta, pieces } = openDataset(dir)
   const mine = `${audio.sampleRate} Hz, ${audio.quantizer.name}`
   const theirs = `${meta.sampleRate} Hz, ${meta.quantizer}`
@@ -62,8 +69,8 @@ export function readSplit(dir: string, split: Split, audio: ModelAudio): Recordi
       hint: `longwave prepare FOLDER --rate ${audio.sampleRate} --quantizer ${audio.quantizer.name} --out OTHER`,
     })
   }
-  const found = pieces(split)
-  if (found.length > 0) return found
+  const recordings = pieces(split)
+  if (recordings.length > 0) return { recordings, rescale: meta.rescale }
   const sizes = Object.entries(meta.splits).map(([name, { files }]) => `${name} ${files}`)
   throw new UsageError({
     fact: `The split ${split} of ${dir} is empty.`,

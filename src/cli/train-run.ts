@@ -1,6 +1,6 @@
 import { freemem } from 'node:os'
 import { UsageError } from '../base/errors.js'
-import { type Dataset, openDataset } from '../data/index.js'
+import { type Dataset, describeCodes, openDataset } from '../data/index.js'
 import { openModel } from '../models/index.js'
 import { ADAMW, type Schedule } from '../nn/index.js'
 import { type Recipe, type RunFile, readRunFile, type TrainStage } from '../train/index.js'
@@ -208,7 +208,7 @@ export function describeRun({ file, data, dataset }: PlannedRun): string {
     [
       'data',
       `${data}: train ${train.files} pieces, ${minutes(train.seconds)}; valid ${valid.files}, ` +
-        `${minutes(valid.seconds)}; ${dataset.meta.sampleRate} Hz ${dataset.meta.quantizer}`,
+        `${minutes(valid.seconds)}; ${describeCodes(dataset.meta)}`,
     ],
     ['model', `${model.family}, ${formatCount(model.size)} parameters`],
     ['config', JSON.stringify(model.config)],

@@ -2,9 +2,11 @@ import { constants } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { setImmediate } from 'node:timers/promises'
-import { AudioDecodeError, downmix, openAudio, type Quantizer, Resampler } from '../audio/index.js'
+import { AudioDecodeError, downmix, openAudio, quantizer, Resampler } from '../audio/index.js'
 import { InterruptedError } from './errors.js'
+import type { CodesMeta } from './manifest.js'
 import { ClipCounter, SilenceMeter } from './measure.js'
+import { Rescaler } from './rescale.js'
 
 /** Shorter recordings are not used, in seconds. */
 export const SHORTEST = 0.1
@@ -53,15 +55,13 @@ export interface Conversion {
 
 /**
  * Decodes, downmixes, resamples and quantizes block by block: beside the bytes and the codes only
- * one block is in memory. Levels are kept: nothing is normalised.
- * @param rate in Hz
+ * one block is in memory, and one window where windows are rescaled. Otherwise levels are kept.
  * @param onBlock told the seconds that are done, after each block
- * @throws AudioDecodeError when it cannot be decoded or is shorter than 0.1 s
+ * @throws AudioDecodeError when it cannot be decoded, or is shorter than 0.1 s or than a window
  */
 export async function convert(
   bytes: Uint8Array,
-  rate: number,
-  quantizer: Quantizer,
+  { sampleRate: rate, quantizer: name, rescale }: CodesMeta,
   signal?: AbortSignal,
   onBlock: (seconds: number) => void = () => undefined,
 ): Promise<Conversion> {
@@ -69,11 +69,13 @@ export async function convert(
   const clips = new ClipCounter(stream.channels, stream.bitDepth)
   const silence = new SilenceMeter(rate)
   const resampler = stream.sampleRate === rate ? undefined : new Resampler(stream.sampleRate, rate)
+  const rescaler = rescale === undefined ? undefined : new Rescaler(rescale)
+  const { encode } = quantizer(name)
   const parts: Uint8Array[] = []
   let read = 0
   const keep = (mono: Float32Array) => {
     silence.push(mono)
-    parts.push(quantizer.encode(mono))
+    parts.push(encode(rescaler === undefined ? mono : rescaler.push(mono)))
   }
   for await (const block of stream.blocks()) {
     clips.push(block)
@@ -86,11 +88,12 @@ export async function convert(
   }
   if (resampler !== undefined) keep(resampler.flush())
   const codes = Buffer.concat(parts)
-  if (codes.length < SHORTEST * rate) {
+  const shortest = rescale === undefined ? SHORTEST : rescale / rate
+  if (codes.length < shortest * rate) {
     throw new AudioDecodeError({
       fact: 'The recording is too short.',
-      expected: `${SHORTEST} s or more`,
-      got: `${(codes.length / rate).toFixed(3)} s`,
+      expected: `${shortest} s or more`,
+      got: `${(read / stream.sampleRate).toFixed(3)} s`,
     })
   }
   return {

@@ -21,9 +21,9 @@ import {
 } from './manifest.js'
 import { readShardSync, SHARD_HEADER } from './shard.js'
 
-/** One recording of a dataset. */
+/** One recording of a dataset, or one window where windows are rescaled. */
 export interface Piece {
-  /** The source path without its extension. */
+  /** The source path without its extension; of a window with the second where it begins. */
   readonly name: string
   readonly split: Split
   readonly samples: number
@@ -63,7 +63,7 @@ export function openDataset(dir: string): Dataset {
   }
   const rows = parseManifest(text, path)
   for (const row of rows) checkShardSize(dir, row)
-  const pieces = rows.map((row) => piece(dir, row, meta))
+  const pieces = rows.flatMap((row) => windowsOf(piece(dir, row, meta), meta))
   return { dir, meta, rows, pieces: (split) => pieces.filter((one) => one.split === split) }
 }
 
@@ -136,6 +136,18 @@ function checkShardSize(dir: string, row: ManifestRow): void {
     got: size === undefined ? 'no file' : `${size} bytes`,
     hint: 'Run prepare again: it makes such shards anew.',
   })
+}
+
+/** The windows of a recording that were rescaled, else all of it. */
+function windowsOf(whole: Piece, { rescale: samples, sampleRate }: DatasetMeta): Piece[] {
+  if (samples === undefined) return [whole]
+  return Array.from({ length: whole.samples / samples }, (_, k) => ({
+    name: `${whole.name} @${(k * samples) / sampleRate}s`,
+    split: whole.split,
+    samples,
+    seconds: samples / sampleRate,
+    codes: () => whole.codes().subarray(k * samples, (k + 1) * samples),
+  }))
 }
 
 function piece(dir: string, row: ManifestRow, meta: DatasetMeta): Piece {

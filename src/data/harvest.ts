@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import { AudioDecodeError, type Quantizer } from '../audio/index.js'
+import { AudioDecodeError } from '../audio/index.js'
 import { LongwaveError, messageOf } from '../base/errors.js'
 import { convert, readSource, throwIfStopped } from './convert.js'
 import { appendJournal, type Converted } from './journal.js'
-import { SHARD_FOLDER, shardName } from './manifest.js'
+import { type CodesMeta, SHARD_FOLDER, shardName } from './manifest.js'
 import type { PrepareProgress } from './report.js'
 import { type Candidate, reasonOf, type Skipped } from './scan.js'
 import { readShard, writeShard } from './shard.js'
@@ -12,9 +12,7 @@ import { titleOf } from './split.js'
 /** What one run needs to convert its files. */
 export interface HarvestOptions {
   out: string
-  /** Of the dataset, in Hz. */
-  rate: number
-  quantizer: Quantizer
+  meta: CodesMeta
   /** Why a file is not wanted, if it is not. */
   refuse(source: string): string | undefined
   /** What earlier runs have converted. */
@@ -52,7 +50,7 @@ export async function harvest(
     const { bytes, sha256 } = await readSource(path)
     const twin = firstWith.get(sha256)
     if (twin !== undefined) return `the same content as ${twin}`
-    const old = known.get(shardName(sha256, options.rate, options.quantizer.name))
+    const old = known.get(shardName(sha256, options.meta))
     if (old?.sha256 === sha256 && (await isWhole(options.out, old))) {
       result.used.push({ ...old, source, title: titleOf(source) })
       result.reused++
@@ -86,14 +84,15 @@ async function toShard(
   source: string,
   bytes: Uint8Array,
   sha256: string,
-  { out, rate, quantizer, signal }: HarvestOptions,
+  { out, meta, signal }: HarvestOptions,
   onBlock: (seconds: number) => void,
 ): Promise<Converted> {
-  const { codes, ...seen } = await convert(bytes, rate, quantizer, signal, onBlock)
-  const shard = shardName(sha256, rate, quantizer.name)
+  const { codes, ...seen } = await convert(bytes, meta, signal, onBlock)
+  const shard = shardName(sha256, meta)
+  const { sampleRate, quantizer } = meta
   const path = join(out, SHARD_FOLDER, shard)
-  await writeShard(path, { sampleRate: rate, quantizer: quantizer.name, codes })
-  const length = { samples: codes.length, seconds: codes.length / rate }
+  await writeShard(path, { sampleRate, quantizer, codes })
+  const length = { samples: codes.length, seconds: codes.length / sampleRate }
   const row = { source, sha256, ...length, ...seen, shard, title: titleOf(source) }
   await appendJournal(out, row)
   return row

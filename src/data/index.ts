@@ -1,7 +1,14 @@
 export { type Dataset, openDataset, type Piece } from './dataset.js'
 export { ECHO_CODES, type EchoOptions, echo } from './echo.js'
 export { DatasetError, InterruptedError, NothingUsableError } from './errors.js'
-export { type DatasetMeta, type ManifestRow, SPLITS, type Split } from './manifest.js'
+export {
+  type CodesMeta,
+  type DatasetMeta,
+  describeCodes,
+  type ManifestRow,
+  SPLITS,
+  type Split,
+} from './manifest.js'
 export { DEFAULT_RATE, type PrepareOptions, prepareDataset, RATES } from './prepare.js'
 export {
   formatProgress,

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import type { QuantizerName } from '../audio/index.js'
 import { DatasetError } from './errors.js'
 
 export const DATASET_FILE = 'dataset.json'
@@ -50,6 +49,11 @@ export const metaSchema = z.object({
   /** In Hz. */
   sampleRate: z.number().int().positive(),
   quantizer: z.enum(['mu-law', 'linear']),
+  /**
+   * Samples of the windows that were each rescaled by their own minimum and maximum before they were quantised; every
+   * window is a piece. Absent where recordings keep their levels.
+   */
+  rescale: count.positive().optional(),
   /** How files came to their splits. */
   splitBy: z.string(),
   splits: z.object({ train: totals, valid: totals, test: totals }),
@@ -60,9 +64,19 @@ export const metaSchema = z.object({
 
 export type DatasetMeta = z.infer<typeof metaSchema>
 
+/** What the codes of a dataset stand for. */
+export type CodesMeta = Pick<DatasetMeta, 'sampleRate' | 'quantizer' | 'rescale'>
+
+/** What codes stand for, in words. */
+export function describeCodes({ sampleRate, quantizer, rescale }: CodesMeta): string {
+  const windows = rescale === undefined ? '' : `, rescaled in windows of ${rescale / sampleRate} s`
+  return `${sampleRate} Hz, ${quantizer}${windows}`
+}
+
 /** Name of a shard: the same source at the same options always has the same one. */
-export function shardName(sha256: string, rate: number, quantizer: QuantizerName): string {
-  return `${sha256.slice(0, 16)}-${rate}-${quantizer}.lws`
+export function shardName(sha256: string, { sampleRate, quantizer, rescale }: CodesMeta): string {
+  const windows = rescale === undefined ? '' : `-rescale${rescale}`
+  return `${sha256.slice(0, 16)}-${sampleRate}-${quantizer}${windows}.lws`
 }
 
 /** Files, samples and seconds of each split. */

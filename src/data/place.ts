@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
-import type { QuantizerName } from '../audio/index.js'
 import { FileError, messageOf, UsageError } from '../base/errors.js'
 import { hasCode, TEMPORARY, writeAtomic } from './files.js'
 import { JOURNAL_FILE } from './journal.js'
 import {
+  type CodesMeta,
   countSplits,
   DATASET_FILE,
   type DatasetMeta,
@@ -104,7 +104,7 @@ function isDataset(out: string): boolean {
 }
 
 function isOurs(name: string): boolean {
-  return /^[0-9a-f]{16}-\d+-(mu-law|linear)\.lws(\.\d+\.tmp)?$/.test(name)
+  return /^[0-9a-f]{16}-\d+-(mu-law|linear)(-rescale\d+)?\.lws(\.\d+\.tmp)?$/.test(name)
 }
 
 /**
@@ -115,16 +115,15 @@ function isOurs(name: string): boolean {
 export async function publish(
   out: string,
   rows: readonly ManifestRow[],
-  options: { rate: number; quantizer: QuantizerName; splitBy: string },
+  { splitBy, ...codes }: CodesMeta & { splitBy: string },
 ): Promise<void> {
   const manifest = formatManifest(rows)
   const meta: DatasetMeta = {
     format: FORMAT,
     version: FORMAT_VERSION,
-    sampleRate: options.rate,
-    quantizer: options.quantizer,
-    splitBy: options.splitBy,
-    splits: countSplits(rows, options.rate),
+    ...codes,
+    splitBy,
+    splits: countSplits(rows, codes.sampleRate),
     manifestSha256: sha256(manifest),
     createdBy: `longwave ${packageVersion()}`,
   }

@@ -2,11 +2,13 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type QuantizerName, quantizer } from '../audio/index.js'
 import { UsageError } from '../base/errors.js'
+import { SHORTEST } from './convert.js'
 import { readMeta } from './dataset.js'
 import { NothingUsableError } from './errors.js'
 import { harvest } from './harvest.js'
 import { readJournal } from './journal.js'
 import {
+  type CodesMeta,
   countSplits,
   type DatasetMeta,
   MANIFEST_FILE,
@@ -23,6 +25,9 @@ export const DEFAULT_RATE = 16000
 /** Sample rates that make sense for a dataset, in Hz. */
 export const RATES = { min: 1000, max: 384000 } as const
 
+/** The longest windows to rescale, in seconds: each is in memory at once. */
+const LONGEST = 3600
+
 export interface PrepareOptions {
   /** Of the dataset, in Hz. Default 16000. */
   rate?: number
@@ -30,6 +35,11 @@ export interface PrepareOptions {
   quantizer?: QuantizerName
   /** Shares of train, valid and test. Default: lists or folders where there are, else 0.9,0.05,0.05. */
   split?: Fractions
+  /**
+   * Seconds of windows, from 0.1 to 3600: recordings are cut in such windows, each a piece of its own, rescaled to [-1, 1] by
+   * its own minimum and maximum; what is left over is dropped. Default: recordings are whole and keep their levels.
+   */
+  rescale?: number
   /** Stops the work between two blocks of audio; a later call goes on. */
   signal?: AbortSignal
 }
@@ -50,7 +60,12 @@ export async function prepareDataset(
   onProgress: (progress: PrepareProgress) => void = () => undefined,
 ): Promise<PrepareReport> {
   const rate = checkRate(options.rate ?? DEFAULT_RATE)
-  const codec = quantizer(options.quantizer ?? 'mu-law')
+  const { name } = quantizer(options.quantizer ?? 'mu-law')
+  const window = options.rescale === undefined ? undefined : samplesOf(options.rescale, rate)
+  const meta: CodesMeta = {
+    ...{ sampleRate: rate, quantizer: name },
+    ...(window !== undefined && { rescale: window }),
+  }
   await checkPlaces(folder, out)
   const splitter = await splitterOf(folder, options.split)
   const { candidates, skipped, ignored, hidden } = await scan(folder)
@@ -58,8 +73,7 @@ export async function prepareDataset(
   const before = await readBefore(out)
   const { used, decoded, reused, ...rest } = await harvest(candidates, {
     out,
-    rate,
-    quantizer: codec,
+    meta,
     refuse: splitter.refuse,
     known: [...before.rows, ...(await readJournal(out))],
     signal: options.signal,
@@ -68,12 +82,11 @@ export async function prepareDataset(
   skipped.push(...rest.skipped)
   const splits = splitter.assign(used.map(({ source }) => source))
   const rows: ManifestRow[] = used.map((row) => ({ ...row, split: splits.get(row.source)! }))
-  const rebuilt = rebuiltBecause(before.meta, rate, codec.name)
+  const rebuilt = rebuiltBecause(before.meta, meta)
   const report: PrepareReport = {
     folder,
     out,
-    sampleRate: rate,
-    quantizer: codec.name,
+    ...meta,
     splitBy: splitter.by,
     files: {
       used: rows.length,
@@ -91,7 +104,7 @@ export async function prepareDataset(
     ...levelsOf(rows),
   }
   if (rows.length === 0) throw new NothingUsableError(report)
-  await publish(out, rows, { rate, quantizer: codec.name, splitBy: splitter.by })
+  await publish(out, rows, { ...meta, splitBy: splitter.by })
   return report
 }
 
@@ -104,6 +117,16 @@ async function readBefore(out: string): Promise<{ meta?: DatasetMeta; rows: Mani
   } catch {
     return { rows: [] }
   }
+}
+
+function samplesOf(seconds: number, rate: number): number {
+  if (seconds >= SHORTEST && seconds <= LONGEST) return Math.round(seconds * rate)
+  throw new UsageError({
+    fact: 'The windows to rescale make no sense.',
+    expected: `seconds from ${SHORTEST} to ${LONGEST}`,
+    got: `${seconds}`,
+    hint: 'For example: --rescale 8.192, the windows of SaShiMi at 16000 Hz',
+  })
 }
 
 function checkRate(rate: number): number {

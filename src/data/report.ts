@@ -1,12 +1,10 @@
-import { type DatasetMeta, SPLITS } from './manifest.js'
+import { type CodesMeta, type DatasetMeta, describeCodes, SPLITS } from './manifest.js'
 import type { Skipped } from './scan.js'
 
 /** What `prepare` did and saw. */
-export interface PrepareReport {
+export interface PrepareReport extends CodesMeta {
   folder: string
   out: string
-  sampleRate: number
-  quantizer: string
   splitBy: string
   files: {
     used: number
@@ -62,10 +60,7 @@ function list(items: readonly { source: string; text: string }[]): string[] {
 /** The report as text for a person. */
 export function formatReport(report: PrepareReport): string {
   const { files, clipping, silence } = report
-  const lines = [
-    `${report.out}: ${report.sampleRate} Hz, ${report.quantizer}, split by ${report.splitBy}`,
-    '',
-  ]
+  const lines = [`${report.out}: ${describeCodes(report)}, split by ${report.splitBy}`, '']
   const row = (name: string, count: { files: number; samples: number; seconds: number }) => [
     name,
     `${count.files}`,
@@ -87,7 +82,7 @@ export function formatReport(report: PrepareReport): string {
     ...list(clipping.worst.map(({ source, samples }) => ({ source, text: `${samples} samples` }))),
     `silence:  ${percent(silence.share)} of 20 ms frames under -60 dBFS`,
     ...list(silence.worst.map(({ source, share }) => ({ source, text: percent(share) }))),
-    'levels:   kept as they are, nothing is normalised',
+    `levels:   ${levels(report)}`,
   )
   if (files.removed > 0) lines.push(`removed:  ${files.removed} that are no longer in the source`)
   if (report.rebuilt !== undefined) lines.push(`rebuilt:  ${report.rebuilt}`)
@@ -100,6 +95,14 @@ export function formatReport(report: PrepareReport): string {
     lines.push('', 'skipped:', ...list(skipped))
   }
   return lines.join('\n')
+}
+
+function levels({ rescale, sampleRate }: PrepareReport): string {
+  if (rescale === undefined) return 'kept as they are, nothing is normalised'
+  return (
+    `every window of ${rescale / sampleRate} s (${rescale} samples) rescaled by its own minimum and maximum; ` +
+    'each is a piece, what is left over of a recording is dropped'
+  )
 }
 
 function percent(share: number): string {

@@ -1,5 +1,5 @@
 import { extname } from 'node:path'
-import type { DatasetMeta, ManifestRow } from './manifest.js'
+import { type CodesMeta, describeCodes, type ManifestRow } from './manifest.js'
 import type { PrepareReport } from './report.js'
 
 /** Formats that each extension promises. */
@@ -55,15 +55,7 @@ export function removedFrom(before: readonly ManifestRow[], rows: readonly Manif
 }
 
 /** Why all files are decoded anew, if they are. */
-export function rebuiltBecause(
-  before: DatasetMeta | undefined,
-  rate: number,
-  quantizer: string,
-): string | undefined {
-  if (before === undefined) return undefined
-  if (before.sampleRate === rate && before.quantizer === quantizer) return undefined
-  return (
-    `all files, because the dataset was of ${before.sampleRate} Hz, ${before.quantizer} ` +
-    `and is now of ${rate} Hz, ${quantizer}`
-  )
+export function rebuiltBecause(before: CodesMeta | undefined, now: CodesMeta): string | undefined {
+  if (before === undefined || describeCodes(before) === describeCodes(now)) return undefined
+  return `all files, because the dataset was of ${describeCodes(before)} and is now of ${describeCodes(now)}`
 }

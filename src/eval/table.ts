@@ -4,10 +4,15 @@ import type { EvalResult, PieceResult } from './evaluate.js'
 /** What a row shows: over whole pieces, over the common targets, and how fast. */
 type Row = (name: string, whole: string[], common: string[], speed: string) => string[]
 
-/** What `longwave eval` prints for a person. */
+/**
+ * What `longwave eval` prints for a person.
+ *
+ * @param rescale samples of the windows that were rescaled, where they were
+ */
 export function formatEvaluation(
   results: readonly EvalResult[],
   baselines: Baselines | null,
+  rescale?: number,
 ): string {
   const { model, parameters, bitsPerSample, samples, pieces } = results[0]!
   const longest = Math.max(...results.map(({ context }) => context))
@@ -38,6 +43,12 @@ export function formatEvaluation(
     table(rows),
     '+- is the standard error over pieces.',
   ]
+  if (rescale !== undefined) {
+    words.push(
+      `Every piece is a window of ${rescale} samples, rescaled by its own minimum and maximum: not comparable ` +
+        'with recordings at their own levels.',
+    )
+  }
   if (compares) {
     words.push(
       `Same targets: those with ${longest} samples of history, or the last half of a piece that is ` +

@@ -96,8 +96,8 @@ describe('longwave eval --json', () => {
       ...['--checkpoint', checkpoint, '--audio', join(dir, 'fast.wav'), '--no-reference'],
       ...['--context', '80', '--limit', '0.1', '--json'],
     )
-    const { results, reference } = JSON.parse(run.stdout)
-    expect(reference).toBeNull()
+    const { results, reference, rescale } = JSON.parse(run.stdout)
+    expect([reference, rescale]).toEqual([null, null])
     expect(results[0]).toMatchObject({ samples: 800, standardError: null })
   })
 
@@ -196,6 +196,30 @@ describe('longwave eval', () => {
     expect(other.code).toBe(2)
     expect(other.stderr).toContain('8000 Hz, mu-law')
     expect(other.stderr).toContain('16000 Hz, linear')
+  })
+})
+
+describe('rescaled windows', () => {
+  it('are named beside their figures, in the table, the object and the plot', async () => {
+    const { checkpoint, dir } = fixtures()
+    const source = tempFolder()
+    put(source, { 'test/a.wav': noisyTone(1700, 3), 'train/b.wav': noisyTone(1000, 4) })
+    const data = join(dir, 'data')
+    await prepareDataset(source, data, { rate: 8000, rescale: 0.1 })
+    const plot = join(dir, 'plot.svg')
+    const score = (...args: string[]) =>
+      evaluate(
+        ...['--checkpoint', checkpoint, '--context', '80', '--no-reference', '--data', data],
+        ...args,
+      )
+    const text = (await score('--plot', plot)).stdout
+    expect(text).toContain('Every piece is a window of 800 samples, rescaled by its own minimum')
+    expect(text).toMatch(/^test\/a @0\.1s +800 +\d/m)
+    expect(readFileSync(plot, 'utf8')).toContain('2 held-out windows, each rescaled by itself')
+    expect(JSON.parse((await score('--json')).stdout)).toMatchObject({
+      rescale: 800,
+      results: [{ samples: 1600 }],
+    })
   })
 })
 

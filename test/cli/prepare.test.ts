@@ -255,11 +255,26 @@ describe('flags', () => {
     for (const split of Object.values(meta.splits)) expect(split.files).toBeGreaterThan(0)
   })
 
+  it('rescale windows, and the report says so', async () => {
+    const source = tempFolder()
+    put(source, { 'a.wav': toneWav(440, 0.6) })
+    const out = join(tempFolder(), 'ds')
+    const { code, stdout } = await prepare(source, '--out', out, '--rescale', '0.25')
+    expect(code).toBe(0)
+    expect(stdout).toContain(`${out}: 16000 Hz, mu-law, rescaled in windows of 0.25 s, split by`)
+    expect(stdout).toContain('levels:   every window of 0.25 s (4000 samples) rescaled by its own')
+    expect(openDataset(out).meta.rescale).toBe(4000)
+    const json = report(await prepare(source, '--out', out, '--rescale', '0.25', '--json'))
+    expect(json).toMatchObject({ rescale: 4000, files: { reused: 1 } })
+  })
+
   it.each([
     [['--rate', 'fast'], '--rate takes a number of Hz'],
     [['--rate', '5'], '--rate takes 1000 Hz or more'],
     [['--rate', '16000.5'], '--rate takes a whole number'],
     [['--quantizer', 'a-law'], '--quantizer takes mu-law or linear'],
+    [['--rescale', '8s'], '--rescale takes seconds'],
+    [['--rescale', '0'], 'windows to rescale make no sense'],
     [['--split', '0.9,0.1'], '--split takes three shares'],
     [['--split', '0.9,0.9,0.9'], 'add up to 1'],
     [['--split', '0,0.5,0.5'], 'train above 0'],
