@@ -5,19 +5,34 @@
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import type { Baselines } from 'longwave/eval'
 import { longwave, say } from './command.js'
 import { machine } from './machine.js'
 import { type Call, parse, USAGE } from './table1/call.js'
 import { cutSample, findSources, type Sources } from './table1/data.js'
+import {
+  AUDIO,
+  costPart,
+  dataPart,
+  flagsOf,
+  ratesPart,
+  runPart,
+  scorePart,
+  speedPart,
+  trialPart,
+} from './table1/parts.js'
 import type { Recipe } from './table1/recipes.js'
-import { curves, renderTable } from './table1/render.js'
+import { curves, isDone, renderTable } from './table1/render.js'
 import type { Budget, ModelResult, Options, Row, SetResult, Trial } from './table1/results.js'
 import { evaluate, type Scored } from './table1/scores.js'
 import { generationSpeed, type Speed, type StepCost, stepCost } from './table1/speed.js'
-import { Store, TableError } from './table1/store.js'
+import { OtherPlanError, Store, TableError } from './table1/store.js'
 import { lastWeights, type Trained, train } from './table1/training.js'
 
-const BUDGETS: readonly Budget[] = ['equalTargets', 'equalTime']
+/** The budgets that are asked for. */
+const budgetsOf = ({ minutes }: Options): Budget[] =>
+  minutes > 0 ? ['equalTargets', 'equalTime'] : ['equalTargets']
+
 const SPLITS = ['test', 'valid'] as const
 const PROMPT = 'samples/bach_bwv855_prelude_excerpt.flac'
 
@@ -39,8 +54,11 @@ type Prepared = Record<string, number>
 async function prepare(work: Work): Promise<void> {
   const { store, sources, options } = work
   for (const [name, folder] of [[ALL, sources.all], ...Object.entries(sources.sets)] as const) {
-    await store.once<Prepared>(`data-${name}`, async () => {
-      const args = ['prepare', folder, '--out', dataOf(work, name), '--rate', `${options.rate}`]
+    await store.once<Prepared>(dataPart(options, name), async () => {
+      const args = [
+        ...['prepare', folder, '--out', dataOf(work, name), '--rate', `${options.rate}`],
+        ...(options.rescale > 0 ? ['--rescale', `${options.rescale}`] : []),
+      ]
       say(`$ longwave ${args.join(' ')} --json`)
       const { status, stdout } = await longwave([...args, '--json'], { quiet: true })
       if (status !== 0) throw new TableError(`The recordings in ${folder} could not be prepared.`)
@@ -50,23 +68,9 @@ async function prepare(work: Work): Promise<void> {
   }
 }
 
-/** Flags of a training of so many targets. */
-function flagsOf(recipe: Recipe, options: Options, targets: number, rate: number): string[] {
-  return [
-    ...recipe.model,
-    ...recipe.course(targets, options.targetsPerStep),
-    ...['--targets-per-step', `${options.targetsPerStep}`, '--lr', `${rate}`],
-    ...(recipe.more ?? []),
-    ...['--warmup', `${Math.round(targets / 20)}`, '--schedule', 'cosine:0.05'],
-    ...['--eval-every', `${Math.ceil(targets / 10)}`],
-    ...['--eval-targets', `${Math.min(240e3, Math.max(640, Math.round(targets / 10)))}`],
-    ...['--seed', `${options.seed}`],
-  ]
-}
-
 async function tried(work: Work, recipe: Recipe, rate: number): Promise<Trial> {
   const { store, runs, options } = work
-  return store.once<Trial>(`rate-${recipe.name}-${rate}`, async () => {
+  return store.once<Trial>(trialPart(options, recipe, rate), async () => {
     const out = join(runs, 'rates', `${recipe.name}-${rate}`)
     const found = await train({
       ...{ out, data: dataOf(work, ALL) },
@@ -80,7 +84,7 @@ async function tried(work: Work, recipe: Recipe, rate: number): Promise<Trial> {
 
 /** Tries a model's learning rates, and further ones while the lowest or the highest is the best. */
 async function triedRates(work: Work, recipe: Recipe): Promise<Trial[]> {
-  return work.store.once<Trial[]>(`rates-${recipe.name}`, async () => {
+  return work.store.once<Trial[]>(ratesPart(work.options, recipe), async () => {
     const trials: Trial[] = []
     for (const rate of recipe.rates) trials.push(await tried(work, recipe, rate))
     for (let more = 0; more < work.options.moreRates; more++) {
@@ -99,12 +103,6 @@ function bestOf(trials: readonly Trial[]): number | undefined {
   return best && bits(best) < Number.POSITIVE_INFINITY ? best.rate : undefined
 }
 
-const runName = (budget: Budget, { name }: Recipe) =>
-  `${budget === 'equalTargets' ? 'targets' : 'time'}-${name}`
-
-const scoreName = (budget: Budget, recipe: Recipe, set: string, split: string) =>
-  `score-${runName(budget, recipe)}-${set}-${split}`
-
 interface Run {
   trained: Trained
   commit: string
@@ -113,12 +111,13 @@ interface Run {
 /** Trains a model under a budget and scores it. */
 async function compared(work: Work, recipe: Recipe, budget: Budget, rate: number): Promise<void> {
   const { store, runs, options, sources } = work
-  const out = join(runs, runName(budget, recipe))
-  await store.once<Run>(runName(budget, recipe), async () => {
+  const run = runPart(options, recipe, budget, rate)
+  const out = join(runs, run.name)
+  await store.once<Run>(run, async () => {
     const isTimed = budget === 'equalTime'
     const trained = await train({
       ...{ out, data: dataOf(work, ALL) },
-      flags: flagsOf(recipe, options, isTimed ? inTime(work, recipe) : options.targets, rate),
+      flags: flagsOf(recipe, options, isTimed ? inTime(work, recipe, rate) : options.targets, rate),
       ...(isTimed && { minutes: options.minutes }),
       onStart: (pid) => store.working(pid),
     })
@@ -127,11 +126,10 @@ async function compared(work: Work, recipe: Recipe, budget: Budget, rate: number
   })
   for (const set of Object.keys(sources.sets)) {
     for (const split of SPLITS) {
-      await store.once<Scored>(scoreName(budget, recipe, set, split), () =>
+      await store.once<Scored>(scorePart(options, run, set, split), () =>
         evaluate(lastWeights(out), dataOf(work, set), split, {
           limit: options.limit,
-          // the same whatever the model
-          reference: recipe === work.all[0] && budget === 'equalTargets',
+          reference: referenceOf(work, set, split) === undefined,
         }),
       )
     }
@@ -139,73 +137,116 @@ async function compared(work: Work, recipe: Recipe, budget: Budget, rate: number
 }
 
 /** Targets that a model sees in the time given, by its speed under the other budget; a little fewer. */
-function inTime({ store, options }: Work, recipe: Recipe): number {
-  const { targetsPerSecond } = store.find<Run>(runName('equalTargets', recipe))!.trained
+function inTime({ store, options }: Work, recipe: Recipe, rate: number): number {
+  const run = runPart(options, recipe, 'equalTargets', rate)
+  const { targetsPerSecond } = store.find<Run>(run)!.trained
   const targets = Math.round(0.97 * targetsPerSecond * 60 * options.minutes)
   return Math.max(options.targetsPerStep, targets)
 }
 
-async function measured(work: Work, recipe: Recipe): Promise<void> {
+/** Plays a model that was trained for equal targets. */
+async function measured(work: Work, recipe: Recipe, rate: number): Promise<void> {
   const { store, runs, options } = work
-  const weights = () => lastWeights(join(runs, runName('equalTargets', recipe)))
+  const run = runPart(options, recipe, 'equalTargets', rate)
+  const weights = () => lastWeights(join(runs, run.name))
   for (const precision of ['int8', 'f32'] as const) {
     const how = { prompt: PROMPT, seconds: options.seconds, work: runs }
-    await store.once<Speed>(`speed-${recipe.name}-${precision}`, () =>
+    await store.once<Speed>(speedPart(options, recipe, run, precision), () =>
       generationSpeed(weights(), precision, how),
     )
   }
-  await store.once<StepCost | null>(`cost-${recipe.name}`, () => stepCost(weights()))
+  await store.once<StepCost | null>(costPart(recipe, run), () => stepCost(weights()))
+}
+
+/** Does what is still to do of a model under a budget. */
+async function done(work: Work, recipe: Recipe, budget: Budget): Promise<void> {
+  const rate = bestOf(await triedRates(work, recipe))
+  if (rate === undefined) throw new TableError(`${recipe.label} diverged at every rate.`)
+  await compared(work, recipe, budget, rate)
+  if (budget === 'equalTargets') await measured(work, recipe, rate)
+}
+
+/** The best of the rates that were tried. */
+const rateOf = ({ store, options }: Work, recipe: Recipe) =>
+  bestOf(store.find<Trial[]>(ratesPart(options, recipe)) ?? [])
+
+/** What models score that need no training: the same beside every model, so measured beside one. */
+function referenceOf(work: Work, set: string, split: string): Baselines | undefined {
+  const { store, options, all } = work
+  for (const recipe of all) {
+    const rate = rateOf(work, recipe)
+    if (rate === undefined) continue
+    for (const budget of budgetsOf(options)) {
+      const run = runPart(options, recipe, budget, rate)
+      const scored = store.find<Scored>(scorePart(options, run, set, split))
+      if (scored?.reference) return scored.reference
+    }
+  }
+  return undefined
+}
+
+/** Values by set and split, where there are any. */
+function bySet<T>(
+  { sources }: Work,
+  find: (set: string, split: string) => T | undefined,
+): Record<string, Record<string, T>> {
+  const entries = Object.keys(sources.sets).map((set) => {
+    const found = SPLITS.flatMap((split) => {
+      const value = find(set, split)
+      return value === undefined ? [] : [[split, value] as const]
+    })
+    return [set, Object.fromEntries(found)] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+function rowOf(work: Work, recipe: Recipe, budget: Budget, rate: number): Row | undefined {
+  const { store, options } = work
+  const part = runPart(options, recipe, budget, rate)
+  const run = store.find<Run>(part)
+  const scores = bySet(
+    work,
+    (set, split) => store.find<Scored>(scorePart(options, part, set, split))?.score,
+  )
+  return run && { ...run, scores }
+}
+
+function modelResult(work: Work, recipe: Recipe): ModelResult {
+  const { store, options } = work
+  const { name, label } = recipe
+  const trials = store.find<Trial[]>(ratesPart(options, recipe)) ?? []
+  const rate = rateOf(work, recipe)
+  if (rate === undefined) return { name, label, trials, rate: null }
+  const row = (budget: Budget) =>
+    budgetsOf(options).includes(budget) ? rowOf(work, recipe, budget, rate) : undefined
+  const run = runPart(options, recipe, 'equalTargets', rate)
+  const speed = (precision: string) => store.find<Speed>(speedPart(options, recipe, run, precision))
+  return {
+    ...{ name, label, trials, rate },
+    ...{ equalTargets: row('equalTargets'), equalTime: row('equalTime') },
+    speed: { int8: speed('int8'), f32: speed('f32') },
+    cost: store.find<StepCost | null>(costPart(recipe, run)),
+  }
 }
 
 /** All that is known by now. */
-function collected({ store, all, options, sources, machine }: Work): SetResult {
-  const sets = Object.keys(sources.sets)
-  const scoresOf = (budget: Budget, recipe: Recipe) =>
-    sets.flatMap((set) =>
-      SPLITS.flatMap((split) => {
-        const scored = store.find<Scored>(scoreName(budget, recipe, set, split))
-        return scored ? [{ set, split, ...scored }] : []
-      }),
-    )
-  /** Values by set and split. */
-  const bySet = <T>(found: readonly { set: string; split: string; value: T }[]) => {
-    const tree: Record<string, Record<string, T>> = {}
-    for (const { set, split, value } of found) tree[set] = { ...tree[set], [split]: value }
-    return tree
-  }
-  const rowOf = (budget: Budget, recipe: Recipe): Row | undefined => {
-    const run = store.find<Run>(runName(budget, recipe))
-    const scores = scoresOf(budget, recipe)
-    return run && { ...run, scores: bySet(scores.map((s) => ({ ...s, value: s.score }))) }
-  }
-  const models = all.flatMap((recipe): ModelResult[] => {
-    const trials = store.find<Trial[]>(`rates-${recipe.name}`) ?? []
-    const rate = bestOf(trials)
-    if (rate === undefined) return []
-    const [equalTargets, equalTime] = BUDGETS.map((budget) => rowOf(budget, recipe))
-    const speed = (precision: string) => store.find<Speed>(`speed-${recipe.name}-${precision}`)
-    return [
-      {
-        ...{ name: recipe.name, label: recipe.label, trials, rate, equalTargets, equalTime },
-        speed: { int8: speed('int8'), f32: speed('f32') },
-        cost: store.find<StepCost | null>(`cost-${recipe.name}`),
-      },
-    ]
+function collected(work: Work): SetResult {
+  const { store, all, options, sources, machine } = work
+  const seconds = Object.keys(sources.sets).map((set) => {
+    return [set, store.find<Prepared>(dataPart(options, set))!] as const
   })
-  const references = scoresOf('equalTargets', all[0]!).flatMap(({ reference, ...at }) =>
-    reference ? [{ ...at, value: reference }] : [],
-  )
   return {
     name: options.name,
-    ...{ machine, options, models },
-    seconds: Object.fromEntries(sets.map((set) => [set, store.find<Prepared>(`data-${set}`)!])),
-    reference: bySet(references),
+    ...{ machine, options },
+    models: all.map((recipe) => modelResult(work, recipe)),
+    seconds: Object.fromEntries(seconds),
+    reference: bySet(work, (set, split) => referenceOf(work, set, split)),
   }
 }
 
 /** Writes the tables of all data sets: this one anew, others as they are. */
 function publish(work: Work): void {
-  const { out, all } = work
+  const { out, all, options } = work
   const file = `${out}.json`
   const before = existsSync(file)
     ? (JSON.parse(readFileSync(file, 'utf8')) as { sets: SetResult[] }).sets
@@ -217,7 +258,7 @@ function publish(work: Work): void {
   mkdirSync(dirname(out), { recursive: true })
   const pictures: string[] = []
   for (const [i, set] of sets.entries()) {
-    for (const budget of BUDGETS) {
+    for (const budget of budgetsOf(set.options)) {
       const svg = curves(set, budget)
       if (svg === undefined) continue
       const which = [i === 0 ? '' : `-${set.name}`, budget === 'equalTime' ? '-time' : ''].join('')
@@ -227,7 +268,7 @@ function publish(work: Work): void {
   }
   write(file, `${JSON.stringify({ sets }, null, 1)}\n`)
   write(`${out}.md`, renderTable(sets, pictures))
-  const done = own.models.filter(({ equalTime }) => equalTime).length
+  const done = own.models.filter((model) => isDone(own, model, budgetsOf(options).at(-1)!)).length
   say(`${out}.md: ${done} of ${all.length} models done`)
 }
 
@@ -239,11 +280,11 @@ function write(path: string, text: string): void {
 async function main(): Promise<void> {
   const call = parse()
   const { runs, options, recipes } = call
-  const store = new Store(runs, { options, models: call.all.map(({ model }) => model) })
+  const store = new Store(runs)
   store.working(process.pid)
   const audio = call.folder ?? join(runs, 'audio')
   if (call.folder === undefined)
-    await store.once('audio', async () => cutSample(audio).then(() => audio))
+    await store.once(AUDIO, async () => cutSample(audio).then(() => audio))
   const work = {
     ...call,
     store,
@@ -251,16 +292,20 @@ async function main(): Promise<void> {
     machine: await machine(),
   }
   await prepare(work)
-  for (const budget of BUDGETS) {
-    for (const recipe of recipes) {
-      const rate = bestOf(await triedRates(work, recipe))
-      if (rate === undefined) throw new TableError(`${recipe.label} diverged at every rate.`)
-      await compared(work, recipe, budget, rate)
-      if (budget === 'equalTargets') await measured(work, recipe)
-      publish(work)
+  const refused = new Map<Recipe, string>()
+  for (const budget of budgetsOf(options)) {
+    for (const recipe of recipes.filter((recipe) => !refused.has(recipe))) {
+      try {
+        await done(work, recipe, budget)
+        publish(work)
+      } catch (error) {
+        if (!(error instanceof OtherPlanError)) throw error
+        refused.set(recipe, error.message)
+      }
     }
   }
   store.idle()
+  if (refused.size > 0) throw new TableError([...refused.values()].join('\n'))
 }
 
 try {

@@ -6,11 +6,12 @@
 #
 # FOLDER holds recordings with train.txt, valid.txt and test.txt, or folders with such lists (real/, rendered/): all are trained on
 # together and scored apart. RUNS is where datasets and runs go (default: runs/table1-piano). Stopped by Ctrl-C or killed, the same
-# command goes on where it was. For each model:
+# command goes on where it was; results of one model stay when another one's recipe changes. For each model:
 #   1. three learning rates (bench/table1/recipes.ts), 0.8M targets each, and up to three more while the lowest or the highest is
 #      the best; the best on the validation split is taken
 #   2. 10M targets, 8000 a step, at that rate; cosine schedule to 5%; the last weights score test and valid, 60 s of each piece
-#   3. one hour of training steps, at that rate; the schedule ends where the speed of 2. says that the hour does; scored the same
+#   3. one hour of training steps, at that rate; the schedule ends where the speed of 2. says that the hour does; scored the same;
+#      left out with --minutes 0, until a later call with another number
 #   4. generation on one thread, int8 and float32
 #
 # Arithmetic, on 2 cores (targets/s of a quiet machine, from docs/log.md and bench-models.md):
@@ -22,7 +23,8 @@
 #   in all                            about 8 hours
 # Expected, held-out bits/sample on real piano: 2.1 for the flagship, whose forecast alone has 2.16; above 3 for the others at 10M.
 #
-# The second data set, spoken digits, is runs/digits.sh: the same script with --name digits --rate 8000 --targets 4e6.
+# The second data set, spoken digits, is runs/digits.sh: the same script with --name digits --rate 8000 --targets 4e6. Windows that are
+# rescaled as SaShiMi's were (docs/papers/sashimi.md) are a data set more: --rescale 8.192 --name piano-rescaled.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -e dist/cli/main.js ] || npm run --silent build

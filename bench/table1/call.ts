@@ -6,13 +6,14 @@ import type { Options } from './results.js'
 import { TableError } from './store.js'
 
 export const USAGE = `usage: bash runs/table1.sh FOLDER [RUNS] [--name piano] [--rate 16000] [--targets 10e6] [--minutes 60]
-         [--targets-per-step 8000] [--trial-targets 0.8e6] [--more-rates 3] [--limit 60] [--seconds 2] [--seed 0]
+         [--rescale 0] [--targets-per-step 8000] [--trial-targets 0.8e6] [--more-rates 3] [--limit 60] [--seconds 2] [--seed 0]
          [--models wavenet,sashimi] [--out docs/results/table1]
        bash runs/table1.sh --smoke [RUNS]`
 
 const PLAN = {
   ...{ name: 'piano', rate: '16000', targets: '10e6', minutes: '60', limit: '60', seconds: '2' },
   ...{ 'targets-per-step': '8000', 'trial-targets': '0.8e6', 'more-rates': '3', seed: '0' },
+  rescale: '0',
 }
 
 /** As little as shows that all parts fit. */
@@ -64,6 +65,7 @@ export function parse(): Call {
   const options = {
     name,
     rate: number('rate'),
+    rescale: number('rescale'),
     targets: number('targets'),
     minutes: number('minutes'),
     targetsPerStep: number('targets-per-step'),

@@ -39,7 +39,7 @@ export const PUBLISHED_DATA =
 
 export const WHAT_DIFFERS: readonly string[] = [
   'Other recordings, and fewer of them; splits by piece, never by excerpts of one piece.',
-  'One fixed scaling of all recordings. Min-max rescaling lifts quiet windows to the whole range: finer levels there, so more bits to predict, and other codes for the same sound. It is no option here: a dataset holds the codes of whole pieces, and pieces whose scale jumps every 8 s are other signals for a model that hears them in one stream.',
+  'One fixed scaling of all recordings. Min-max rescaling lifts quiet windows to the whole range: finer levels there, so more bits to predict, and other codes for the same sound; and the scale of a window tells of its future. `--rescale 8.192` does it here, with every window a piece of its own.',
   "Some million targets a model, on two CPU cores; SaShiMi's 600,000 steps of 131,072 samples are 79 billion, Verma's two passes 20 million.",
   'Every sample is scored, also the first of a piece, that has no history.',
 ]

@@ -26,8 +26,31 @@ function duration(seconds: number): string {
   return `${(seconds / 60).toFixed(0)} min`
 }
 
+const orNotYet = (head: string[], rows: string[][]) =>
+  rows.length > 0 ? table(head, rows) : 'Not done yet.'
+
 const scoreCell = (score: ScoreOf) =>
   `${bits(score.bits)}${plusMinus(score.error)} (${bits(score.nats)})`
+
+/** Whether a model is trained and scored wholly. */
+export const isDone = ({ seconds }: SetResult, model: ModelResult, budget: Budget): boolean =>
+  Object.keys(seconds).every((set) => {
+    const found = model[budget]?.scores[set]
+    return found?.test !== undefined && found.valid !== undefined
+  })
+
+/** Both tables of a budget, as far as they are known, and what is missing. */
+function results(set: SetResult, budget: Budget): string {
+  const waiting = set.models.filter((model) => !isDone(set, model, budget))
+  return [
+    ...(waiting.length > 0
+      ? [`Not done yet: ${waiting.map(({ label }) => label).join('; ')}.`]
+      : []),
+    ...(rowsOf(set, budget).length > 0
+      ? [trainingTable(set, budget), scoreTable(set, budget)]
+      : []),
+  ].join('\n\n')
+}
 
 /** How each model was trained. */
 function trainingTable(set: SetResult, budget: Budget): string {
@@ -47,7 +70,7 @@ function trainingTable(set: SetResult, budget: Budget): string {
       `${whole(trained.memoryMB)} MB`,
     ]
   })
-  return table([...head, 'targets/s', 'memory'], rows)
+  return table([...head, 'training targets/s', 'memory'], rows)
 }
 
 /** Bits of each model; behind those of a test split what it needs more than the first model. */
@@ -74,6 +97,12 @@ function scoreTable(set: SetResult, budget: Budget): string {
 const rowsOf = (set: SetResult, budget: Budget) =>
   set.models.flatMap(({ label, rate, [budget]: row }) => (row ? [{ label, rate, row }] : []))
 
+/** How recordings became samples. */
+const scalingOf = ({ rescale }: SetResult['options']) =>
+  rescale > 0
+    ? `**every window of ${rescale} s rescaled by its own minimum and maximum**, and a piece of its own: not comparable with recordings at their own levels`
+    : 'fixed scaling'
+
 /** What was typed, but for the folders. */
 function commands(set: SetResult): string {
   const lines = (['equalTargets', 'equalTime'] as const).flatMap((budget) =>
@@ -96,13 +125,13 @@ function referenceTable({ reference }: SetResult): string {
       ...[found.strongPredictor, found.linearPredictor, found.orderZero].map(bits),
     ]),
   )
-  return table(['bits/sample', 'strong predictor', 'linear, order 32', 'order 0'], rows)
+  return orNotYet(['bits/sample', 'strong predictor', 'linear, order 32', 'order 0'], rows)
 }
 
 function speedTable({ models }: SetResult): string {
   const head = ['model', 'MMAC/sample', 'int8: samples/s', 'real-time factor', 'f32: samples/s']
   const rows = models
-    .filter(({ speed }) => speed)
+    .filter(({ speed }) => speed?.int8 || speed?.f32)
     .map(({ label, speed, cost }) => [
       label,
       or(cost, ({ mmacs }) => mmacs.toFixed(2)),
@@ -112,16 +141,18 @@ function speedTable({ models }: SetResult): string {
       or(speed?.f32, (s) => s.realTimeFactor.toFixed(3)),
       or(cost, ({ memoryMB }) => `${memoryMB.toFixed(1)} MB`),
     ])
-  return table([...head, 'real-time factor', 'sampler, f32'], rows)
+  return orNotYet([...head, 'real-time factor', 'sampler, f32'], rows)
 }
 
 function trialTable({ models }: SetResult): string {
-  const rows = models.map(({ label, trials, rate }) => [
-    label,
-    trials.map((t) => `${t.rate}: ${or(t.heldOutBits, bits)}`).join(', '),
-    `${rate}`,
-  ])
-  return table(['model', 'rate: held-out bits', 'taken'], rows)
+  const rows = models
+    .filter(({ trials }) => trials.length > 0)
+    .map(({ label, trials, rate }) => [
+      label,
+      trials.map((t) => `${t.rate}: ${or(t.heldOutBits, bits)}`).join(', '),
+      or(rate, String),
+    ])
+  return orNotYet(['model', 'rate: held-out bits', 'taken'], rows)
 }
 
 /** Where the best rate is the lowest or the highest tried. */
@@ -139,26 +170,26 @@ function section(set: SetResult): string {
   const commits = models.flatMap(({ equalTargets, equalTime }) =>
     [equalTargets, equalTime].flatMap((row) => (row ? [row.commit] : [])),
   )
+  const equalTime =
+    options.minutes > 0
+      ? `
+### The same wall time: ${options.minutes} minutes of training steps
+
+${results(set, 'equalTime')}
+`
+      : ''
   return `## ${set.name}
 
-${options.rate} Hz, 8-bit mu-law, fixed scaling. ${minutes.join('; ')}. Trained on all sets together, scored apart, on the first
+${options.rate} Hz, 8-bit mu-law, ${scalingOf(options)}. ${minutes.join('; ')}. Trained on all sets together, scored apart, on the first
 ${options.limit} s of each piece. About ${whole(options.targetsPerStep)} targets a step; seed ${options.seed}. Bits/sample ± the standard error over pieces
 (nats in brackets). "More" is what a model needs more than ${models[0]?.label ?? 'the first'}, with the standard error of this difference
-piece by piece. Weights are the last of each run; memory is that of the training process; wall time is that of its steps, without held-out
-scores and checkpoints.
+piece by piece. Weights are the last of each run; memory is that of the training process. Wall time and training targets/s are those of the run's own
+steps, without held-out scores and checkpoints, on a machine that may have had other work: quiet figures side by side are in bench-models.md.
 
 ### The same targets: ${count(options.targets)}
 
-${trainingTable(set, 'equalTargets')}
-
-${scoreTable(set, 'equalTargets')}
-
-### The same wall time: ${options.minutes} minutes of training steps
-
-${trainingTable(set, 'equalTime')}
-
-${scoreTable(set, 'equalTime')}
-
+${results(set, 'equalTargets')}
+${equalTime}
 ### Without training
 
 ${referenceTable(set)}
@@ -168,11 +199,11 @@ ${referenceTable(set)}
 ${speedTable(set)}
 
 After one second of the bundled recording, with the weights of the first table; ${options.seconds} s are made. Times of a machine that may
-have had other work: for comparisons with other software see bench-models.md.
+have had other work: quiet figures side by side are in bench-models.md.
 
 ### Learning rates
 
-Each tried for ${count(options.trialTargets)} targets on segments of the validation splits, with the whole schedule over as many.${
+Each tried for ${count(options.trialTargets)} targets, and scored on segments of the validation splits, with the whole schedule over as many.${
     edges.length > 0 ? ` At the edge of what was tried: ${edges.join('; ')}.` : ''
   }
 

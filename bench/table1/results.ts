@@ -10,7 +10,7 @@ export interface Trial {
   heldOutBits: number | null
 }
 
-/** A trained model and its scores by set and split; those that are missing are still to come. */
+/** A trained model and its scores by set and split. */
 export interface Row {
   trained: Trained
   /** Commit that it was trained with. */
@@ -24,13 +24,15 @@ export type Budget = 'equalTargets' | 'equalTime'
 export interface ModelResult {
   name: string
   label: string
+  /** Empty where they are still to come. */
   trials: Trial[]
-  rate: number
-  equalTargets: Row | undefined
-  equalTime: Row | undefined
-  speed: { int8: Speed | undefined; f32: Speed | undefined }
+  /** The best of the rates; null where there is none yet. */
+  rate: number | null
+  equalTargets?: Row | undefined
+  equalTime?: Row | undefined
+  speed?: { int8: Speed | undefined; f32: Speed | undefined }
   /** Null where samples are made in the engine. */
-  cost: StepCost | null | undefined
+  cost?: StepCost | null | undefined
 }
 
 /** All about one data set. */
@@ -43,7 +45,7 @@ export interface SetResult {
   seconds: Record<string, Record<string, number>>
   /** Bits of models that need no training, by set and split. */
   reference: Record<string, Record<string, Baselines>>
-  /** The first is the one that others are compared with. */
+  /** All, also those that are not done yet. The first is the one that others are compared with. */
   models: ModelResult[]
 }
 
@@ -51,7 +53,10 @@ export interface SetResult {
 export interface Options {
   name: string
   rate: number
+  /** Seconds of the windows that `longwave prepare --rescale` rescales; 0 for recordings as they are. */
+  rescale: number
   targets: number
+  /** Of training steps under the second budget; 0 where there is none. */
   minutes: number
   targetsPerStep: number
   trialTargets: number

@@ -1,51 +1,62 @@
 /** What is done already, in a folder, so that a killed script goes on where it was. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Part } from './parts.js'
 
 /** Something a person can mend; its message is all that is shown. */
 export class TableError extends Error {}
 
-const PLAN = 'plan.json'
+/** A part was done, or begun, with something else. */
+export class OtherPlanError extends TableError {}
+
 const RUNNING = 'running.pid'
 
 export class Store {
   readonly #folder: string
 
-  /**
-   * @param plan all options that results depend on
-   * @throws TableError when the folder holds results of another plan, or another process works in it
-   */
-  constructor(folder: string, plan: object) {
+  /** @throws TableError when another process works in the folder */
+  constructor(folder: string) {
     this.#folder = folder
-    mkdirSync(join(folder, 'done'), { recursive: true })
-    const path = join(folder, PLAN)
-    const text = `${JSON.stringify(plan, null, 2)}\n`
-    if (existsSync(path) && readFileSync(path, 'utf8') !== text) {
-      throw new TableError(
-        `${folder} holds a table with other options: see ${path}. Give the same, or another folder.`,
-      )
-    }
+    for (const name of ['done', 'plans']) mkdirSync(join(folder, name), { recursive: true })
     this.#refuseCompany()
-    this.#write(path, text)
   }
 
-  /** What `work` found, now or before; kept when it is whole. */
-  async once<Found>(name: string, work: () => Promise<Found>): Promise<Found> {
-    const known = this.find<Found>(name)
+  /**
+   * What `work` found, now or before; kept when it is whole.
+   *
+   * @throws OtherPlanError when it was begun with other things that it depends on
+   */
+  async once<Found>(part: Part, work: () => Promise<Found>): Promise<Found> {
+    const { plan, done } = this.#pathsOf(part)
+    if ((existsSync(done) || existsSync(plan)) && !this.#isSame(part)) {
+      throw new OtherPlanError(
+        `What ${this.#folder} holds of ${part.name} was made with other options or flags: see ${plan}. ` +
+          'Give the same, or another folder, or remove it, with its file in done/ and its run.',
+      )
+    }
+    const known = this.find<Found>(part)
     if (known !== undefined) return known
+    this.#write(plan, json(part.of))
     const found = await work()
-    this.#write(this.#pathOf(name), `${JSON.stringify(found, null, 2)}\n`)
+    this.#write(done, json(found))
     return found
   }
 
-  /** What was found before. */
-  find<Found>(name: string): Found | undefined {
-    const path = this.#pathOf(name)
-    return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Found) : undefined
+  /** What was found before, with the same things that it depends on. */
+  find<Found>(part: Part): Found | undefined {
+    const { done } = this.#pathsOf(part)
+    if (!existsSync(done) || !this.#isSame(part)) return undefined
+    return JSON.parse(readFileSync(done, 'utf8')) as Found
   }
 
-  #pathOf(name: string): string {
-    return join(this.#folder, 'done', `${name}.json`)
+  #isSame(part: Part): boolean {
+    const { plan } = this.#pathsOf(part)
+    return existsSync(plan) && readFileSync(plan, 'utf8') === json(part.of)
+  }
+
+  #pathsOf({ name }: Part) {
+    const path = (folder: string) => join(this.#folder, folder, `${name}.json`)
+    return { plan: path('plans'), done: path('done') }
   }
 
   /** Remembers the process that works in this folder now. */
@@ -76,6 +87,8 @@ export class Store {
     renameSync(`${path}.tmp`, path)
   }
 }
+
+const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
 function isAlive(pid: number): boolean {
   try {

@@ -1,5 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -50,23 +58,30 @@ const times = () =>
   Object.fromEntries(done().map((name) => [name, statSync(join(runs, 'done', name)).mtimeMs]))
 
 describe('runs/table1.sh --smoke', () => {
-  it('goes on after a kill, and trains, scores and plays every model', {
+  it('goes on after a kill, and from equal targets alone to equal time', {
     timeout: TIMEOUT,
   }, async () => {
-    const first = start('--smoke', runs)
-    while (!done().includes('targets-stream.json') && first.child.exitCode === null) {
+    const first = start('--smoke', runs, '--minutes', '0')
+    while (!done().includes('targets-wavenet.json') && first.child.exitCode === null) {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
     process.kill(-first.child.pid!, 'SIGKILL')
     expect((await first.ended).code).toBe('SIGKILL')
     const before = times()
-    expect(Object.keys(before)).toContain('targets-stream.json')
+    expect(Object.keys(before)).toContain('targets-wavenet.json')
+    const early = readFileSync(join(runs, 'table1.md'), 'utf8')
+    expect(early).toContain('Not done yet: WaveNet, tiny; SampleRNN, tiny; SaShiMi, tiny.')
+    expect(early).toMatch(/^\| Longwave `stream`, tiny \| \d\.\d{4} ± /m)
+    expect(early).not.toContain('The same wall time')
+    expect(early).not.toMatch(/NaN|undefined|null/)
 
     const second = await start('--smoke', runs).ended
     expect(second, second.stderr).toMatchObject({ code: 0 })
     // nothing was done twice
     expect(times()).toMatchObject(before)
-    expect(second.stderr).not.toContain(`train --out ${join(runs, 'targets-stream')} `)
+    for (const run of ['targets-stream', 'targets-wavenet']) {
+      expect(second.stderr).not.toContain(`train --out ${join(runs, run)} `)
+    }
 
     const { sets } = JSON.parse(readFileSync(join(runs, 'table1.json'), 'utf8')) as {
       sets: SetResult[]
@@ -97,7 +112,7 @@ describe('runs/table1.sh --smoke', () => {
           }
         }
       }
-      for (const found of [speed.int8!, speed.f32!]) {
+      for (const found of [speed!.int8!, speed!.f32!]) {
         expect(found.samplesPerSecond).toBeGreaterThan(0)
         expect(found.realTimeFactor).toBeCloseTo(found.samplesPerSecond / options.rate)
       }
@@ -113,6 +128,7 @@ describe('runs/table1.sh --smoke', () => {
     expect(text).toContain(
       '| SaShiMi, 6 layers | 3.13M | unbounded; trained on 131,072 | 1.315 | bits |',
     )
+    expect(text).not.toContain('Not done yet')
     expect(text).not.toContain(root)
     for (const name of ['table1.svg', 'table1-time.svg']) {
       expect(readFileSync(join(runs, name), 'utf8')).toMatch(
@@ -121,11 +137,37 @@ describe('runs/table1.sh --smoke', () => {
     }
   })
 
-  it('refuses other options for the same folder', { timeout: TIMEOUT }, async () => {
-    const { code, stderr } = await start('--smoke', runs, '--targets', '1280').ended
+  it('refuses a model with other flags, and goes on with the others', {
+    timeout: TIMEOUT,
+  }, async () => {
+    const plan = join(runs, 'plans', 'targets-wavenet.json')
+    const text = readFileSync(plan, 'utf8')
+    writeFileSync(plan, text.replace('"channels=16"', '"channels=24"'))
+    rmSync(join(runs, 'done', 'speed-sashimi-int8.json'))
+    const before = times()
+    const { code, stderr } = await start('--smoke', runs).ended
+    writeFileSync(plan, text)
     expect(code).toBe(2)
-    expect(stderr).toContain('holds a table with other options')
+    expect(stderr).toContain('of targets-wavenet was made with other options or flags')
     expect(stderr).not.toMatch(/^ +at /m)
+    expect(times()).toMatchObject(before)
+    expect(done()).toContain('speed-sashimi-int8.json')
+    const table = readFileSync(join(runs, 'table1.md'), 'utf8')
+    expect(table.match(/^Not done yet: .*$/gm)).toEqual(['Not done yet: WaveNet, tiny.'])
+    expect(table).toMatch(/^\| SaShiMi, tiny \| \d\.\d{4} ± /m)
+  })
+
+  it.each([
+    [['--rate', '8000'], 'data-all'],
+    [['--limit', '0.25'], 'score-targets-stream-first-test'],
+    [['--minutes', '0.03'], 'time-stream'],
+  ])('refuses %j for what depends on it', { timeout: TIMEOUT }, async (options, part) => {
+    const before = times()
+    const { code, stderr } = await start('--smoke', runs, '--models', 'stream', ...options).ended
+    expect(code).toBe(2)
+    expect(stderr).toContain(`of ${part} was made with other options or flags`)
+    expect(stderr).not.toContain('$ longwave')
+    expect(times()).toEqual(before)
   })
 
   it.each([
