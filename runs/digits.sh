@@ -11,8 +11,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:?usage: bash runs/digits.sh FSDD [RUNS] [OPTIONS]}
-runs=${2:-runs/table1-digits}
+shift
+runs=runs/table1-digits
+if [[ -n ${1:-} && $1 != -* ]]; then
+  runs=$1
+  shift
+fi
 [ -e dist/cli/main.js ] || npm run --silent build
 node_modules/.bin/tsc -p bench/tsconfig.json
 node out/bench/digits.js "$folder" "$runs/audio"
-exec bash runs/table1.sh "$runs/audio" "$runs" --name digits --rate 8000 --targets 4e6 "${@:3}"
+exec bash runs/table1.sh "$runs/audio" "$runs" --name digits --rate 8000 --targets 4e6 "$@"
