@@ -59,6 +59,14 @@ export const FULL: readonly Recipe[] = [
     course: plain(8000),
     rates: [2e-3, 4e-3, 8e-3],
   },
+  {
+    // what is the network's, and what the forecast's
+    name: 'longwave-plain',
+    label: 'Longwave, no forecast',
+    model: ['--preset', 'longwave', '--forecast', '0'],
+    course: plain(8000),
+    rates: [1e-3, 2e-3, 4e-3],
+  },
 ]
 
 /** The same families, as small as they get, for 640 targets a step. */
