@@ -193,7 +193,7 @@ const text = [
 ].join('\n')
 const curves = [...new Set(rows.map(({ seconds, model }) => `${seconds} s: ${model}`))]
 const svg = linePlot({
-  title: 'noise that comes again: bits of later times',
+  title: 'noise that comes again: bits of later times (cut at 3)',
   x: { label: 'context, samples', log: true },
   y: { label: 'bits/sample' },
   series: [

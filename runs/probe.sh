@@ -5,8 +5,8 @@
 #
 # A flagship of about 25,000 parameters with recall learns delays below a second, then 5, 20 and 60 s at contexts up to a
 # million samples; the same without recall is trained beside it. 16M + 13M targets x 6 x 0.15 MMAC = 26 TFLOP, and 28M
-# samples are scored: about 20 minutes on 2 quiet cores. Expected: 2 bits/sample from whoever sees less than the delay (the
-# bound), from the flagship without recall as well, and below half a bit from the one with it. Writes
+# samples are scored: 12 minutes on one quiet core. Expected: 2 bits/sample from whoever sees less than the delay (the
+# bound), from the flagship without recall as well, and next to nothing from the one with it. Writes
 # docs/results/probe.{json,md,svg}.
 set -euo pipefail
 cd "$(dirname "$0")/.."
