@@ -19,18 +19,16 @@ import {
 } from '../../src/models/samplernn.js'
 import { Parameters } from '../../src/nn/parameters.js'
 import { engine, gradientError } from '../graph/gradcheck.js'
-import { filled, natsOfAll, range, silence, undivided } from './causal.js'
 import {
-  distance,
-  natsOf,
-  normals,
-  once,
-  randomCodes,
-  runPieces,
-  splits,
-  stir,
-  typed,
-} from './tiny.js'
+  expectGeneratedAsScored,
+  filled,
+  natsOfAll,
+  range,
+  reach,
+  silence,
+  undivided,
+} from './causal.js'
+import { distance, normals, once, randomCodes, runPieces, splits, stir, typed } from './tiny.js'
 
 /** Frames of 3, 6 and 12 samples. No two widths are equal: a wrong axis does not fit. */
 const TINY: SampleRnnConfig = {
@@ -313,14 +311,7 @@ describe('the scorer', () => {
       const weights = randomParameters(TINY, 9)
       const codes = randomCodes(90, 9)
       const scorer = await samplernn(TINY).scorer(await engine(), weights)
-      const before = await scorer.score(codes, context)
-      let farthest = 0
-      for (const at of range(0, 60)) {
-        const after = await scorer.score(codes.with(at, 255 - codes[at]!), context)
-        const moved = range(0, 90).filter((i) => i !== at && before[i] !== after[i])
-        expect(Math.min(...moved, 90)).toBeGreaterThan(at)
-        farthest = Math.max(farthest, ...moved.map((i) => i - at))
-      }
+      const farthest = await reach(scorer, codes, { context, changed: 60 })
       expect(farthest).toBeLessThanOrEqual(context)
       expect(farthest).toBeGreaterThan(context / 2)
       await scorer.dispose()
@@ -331,23 +322,8 @@ describe('the scorer', () => {
 describe('the generator', () => {
   it('sample by sample gives the nats of the scorer, after a prompt of any length', async () => {
     const weights = randomParameters(TINY, 10)
-    const model = samplernn(TINY)
-    const codes = randomCodes(70, 10)
-    const scorer = await model.scorer(await engine(), weights)
-    const expected = await scorer.score(codes, 1000)
-    expect(Math.max(...expected) - Math.min(...expected)).toBeGreaterThan(1)
-    const generator = await model.generator(await engine(), weights, UNBOUNDED)
-    // the same generator every time: what was there before is forgotten
-    for (const prompt of [0, 1, 11, 12, 13, 40]) {
-      await generator.prime(codes.subarray(0, prompt))
-      for (let t = prompt; t < Math.min(70, prompt + 25); t++) {
-        const nats = natsOf(await generator.logits(), codes[t]!)
-        expect(Math.abs(nats - expected[t]!), `${prompt} ${t}`).toBeLessThan(1e-4)
-        await generator.push(codes[t]!)
-      }
-    }
-    await generator.dispose()
-    await scorer.dispose()
+    const how = { context: UNBOUNDED, prompts: [0, 1, 11, 12, 13, 40], steps: 25 }
+    await expectGeneratedAsScored(samplernn(TINY), weights, randomCodes(70, 10), how)
   })
 })
 

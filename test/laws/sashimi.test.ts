@@ -18,18 +18,16 @@ import {
 import { Parameters } from '../../src/nn/parameters.js'
 import { chunkOf } from '../../src/nn/state-space.js'
 import { engine, gradientError } from '../graph/gradcheck.js'
-import { filled, natsOfAll, range, silence, undivided } from './causal.js'
 import {
-  distance,
-  natsOf,
-  normals,
-  once,
-  randomCodes,
-  runPieces,
-  splits,
-  stir,
-  typed,
-} from './tiny.js'
+  expectGeneratedAsScored,
+  filled,
+  natsOfAll,
+  range,
+  reach,
+  silence,
+  undivided,
+} from './causal.js'
+import { distance, normals, once, randomCodes, runPieces, splits, stir, typed } from './tiny.js'
 
 /** Three tiers of widths 3, 6 and 12, whose steps are 1, 3 and 6 samples. */
 const TINY: SaShiMiConfig = {
@@ -244,15 +242,7 @@ describe('the scorer', () => {
     const weights = weightsOf(TINY, 9)
     const codes = randomCodes(60, 9)
     const scorer = await sashimi(TINY).scorer(await engine(), weights)
-    const before = await scorer.score(codes, context)
-    let farthest = 0
-    for (const at of range(0, 38)) {
-      const after = await scorer.score(codes.with(at, 255 - codes[at]!), context)
-      // the prediction of a sample sees those before it: that of the next one, a distance of one
-      const moved = range(0, 60).filter((i) => i !== at && before[i] !== after[i])
-      expect(Math.min(...moved, 60)).toBeGreaterThan(at)
-      farthest = Math.max(farthest, ...moved.map((i) => i - at))
-    }
+    const farthest = await reach(scorer, codes, { context, changed: 38 })
     expect(farthest).toBe(context < 2 ? 1 : 2 * Math.floor(context / 2))
     await scorer.dispose()
   })
@@ -261,23 +251,8 @@ describe('the scorer', () => {
 describe('the generator', () => {
   it('sample by sample gives the nats of the scorer, after a prompt of any length', async () => {
     const weights = weightsOf(TINY, 10)
-    const model = sashimi(TINY)
-    const codes = randomCodes(50, 10)
-    const scorer = await model.scorer(await engine(), weights)
-    const expected = await scorer.score(codes, UNBOUNDED)
-    expect(Math.max(...expected) - Math.min(...expected)).toBeGreaterThan(1)
-    const generator = await model.generator(await engine(), weights, UNBOUNDED)
-    // the same generator every time: what was there before is forgotten
-    for (const prompt of [0, 1, 5, 6, 7, 30]) {
-      await generator.prime(codes.subarray(0, prompt))
-      for (let t = prompt; t < prompt + 20; t++) {
-        const nats = natsOf(await generator.logits(), codes[t]!)
-        expect(Math.abs(nats - expected[t]!), `${prompt} ${t}`).toBeLessThan(1e-4)
-        await generator.push(codes[t]!)
-      }
-    }
-    await generator.dispose()
-    await scorer.dispose()
+    const how = { context: UNBOUNDED, prompts: [0, 1, 5, 6, 7, 30], steps: 20 }
+    await expectGeneratedAsScored(sashimi(TINY), weights, randomCodes(50, 10), how)
   })
 
   it('takes the newest part of a prompt that is longer than the context', async () => {

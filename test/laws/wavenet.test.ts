@@ -17,7 +17,7 @@ import {
 } from '../../src/models/wavenet.js'
 import { Parameters } from '../../src/nn/parameters.js'
 import { engine, gradientError } from '../graph/gradcheck.js'
-import { natsOfAll, range, silence, undivided } from './causal.js'
+import { expectGeneratedAsScored, natsOfAll, range, reach, silence, undivided } from './causal.js'
 import {
   distance,
   natsOf,
@@ -267,15 +267,7 @@ describe('the scorer', () => {
     const weights = randomParameters(TINY, 9)
     const codes = randomCodes(60, 9)
     const scorer = await wavenet(TINY).scorer(await engine(), weights)
-    const before = await scorer.score(codes, context)
-    let farthest = 0
-    for (const at of range(0, 40)) {
-      const after = await scorer.score(codes.with(at, 255 - codes[at]!), context)
-      // the prediction of a sample sees those before it: that of the next one, a distance of one
-      const moved = range(0, 60).filter((i) => i !== at && before[i] !== after[i])
-      expect(Math.min(...moved, 60)).toBeGreaterThan(at)
-      farthest = Math.max(farthest, ...moved.map((i) => i - at))
-    }
+    const farthest = await reach(scorer, codes, { context, changed: 40 })
     expect(farthest).toBe(context < 2 ? 1 : 2 * Math.floor(context / 2))
     await scorer.dispose()
   })
@@ -284,25 +276,11 @@ describe('the scorer', () => {
 describe('the generator', () => {
   it('sample by sample gives the nats of the scorer, after a prompt of any length', async () => {
     const weights = randomParameters(TINY, 10)
-    const model = wavenet(TINY)
     const codes = randomCodes(70, 10)
-    const scorer = await model.scorer(await engine(), weights)
-    const expected = await scorer.score(codes, 1000)
-    expect(Math.max(...expected) - Math.min(...expected)).toBeGreaterThan(1)
     for (const context of [FIELD, 1000]) {
-      const generator = await model.generator(await engine(), weights, context)
-      // the same generator every time: what was there before is forgotten
-      for (const prompt of [0, 1, 2, 14, 40, 15, 16]) {
-        await generator.prime(codes.subarray(0, prompt))
-        for (let t = prompt; t < Math.min(70, prompt + 25); t++) {
-          const nats = natsOf(await generator.logits(), codes[t]!)
-          expect(Math.abs(nats - expected[t]!), `${prompt} ${t}`).toBeLessThan(1e-4)
-          await generator.push(codes[t]!)
-        }
-      }
-      await generator.dispose()
+      const how = { context, prompts: [0, 1, 2, 14, 40, 15, 16], steps: 25 }
+      await expectGeneratedAsScored(wavenet(TINY), weights, codes, how)
     }
-    await scorer.dispose()
   })
 })
 
