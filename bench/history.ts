@@ -24,7 +24,10 @@ const { values: options, positionals } = parseArgs({
   },
 })
 const [data] = positionals
-if (data === undefined) throw new Error('usage: npm run bench:history -- DATASET')
+if (data === undefined) {
+  say('usage: npm run bench:history -- DATASET')
+  process.exit(2)
+}
 const HISTORIES = [500, 1000, 2000, 4000, 8000, 32_000]
 const LONGEST = Math.max(...HISTORIES)
 /** Samples that are scored together. */
