@@ -1,7 +1,7 @@
 /**
  * npm run bench:history -- DATASET [--checkpoint checkpoints/piano] [--blocks 10] [--threads 0]
  *
- * What a sample's whole history is worth: the same targets of test pieces are scored after 500 to 32,000 samples of
+ * What a sample's whole history is worth: the same targets of test pieces are scored after 500 to 128,000 samples of
  * the piece and nothing before. The contexts of `eval` bound what tokens see; here the forecast and the local
  * path begin there, too, as they do when somebody plays a prompt of that length. Writes docs/results/history.{json,md,svg}.
  */
@@ -28,7 +28,7 @@ if (data === undefined) {
   say('usage: npm run bench:history -- DATASET')
   process.exit(2)
 }
-const HISTORIES = [500, 1000, 2000, 4000, 8000, 32_000]
+const HISTORIES = [500, 1000, 2000, 4000, 8000, 32_000, 128_000]
 const LONGEST = Math.max(...HISTORIES)
 /** Samples that are scored together. */
 const BLOCK = 1000
