@@ -18,7 +18,7 @@ if [ -e "$runs/run/run.json" ]; then
   longwave train --resume --out "$runs/run"
 else
   longwave train --out "$runs/run" --data "$runs/data" --init "$root/checkpoints/piano" \
-    --preset longwave --set tokens=500 \
+    --preset longwave --set tokens=64 \
     --curriculum 1000000:4e6 --targets-per-step 1000000 --lr 2e-4 --rate encoder=0.1 \
     --warmup 1e6 --schedule cosine:0.1 --eval-every 1e12 --save-every 1
 fi
