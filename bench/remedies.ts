@@ -53,8 +53,6 @@ interface Remedy {
   kept: readonly string[]
   /** Learns; null where the shipped weights are scored as they are. */
   learns: Readonly<Record<string, number>> | null
-  /** Multiplies the samples that a step trains on. */
-  longer?: number
 }
 
 /** The local path and the head are frozen: only what a context says can change the bits. */
@@ -92,22 +90,6 @@ const REMEDIES: readonly Remedy[] = [
     ...{ name: 'chunks of 500', why: 'tokens too coarse: four times as many', set: 'real' },
     ...{ config: (c) => ({ ...c, chunk: 500, tokens: 256 }), kept: LOCAL, learns: CONTEXT },
   },
-  {
-    ...{ name: 'chunks of 8000', why: 'tokens too short to tell of music', set: 'real' },
-    ...{ config: (c) => ({ ...c, chunk: 8000, tokens: 16 }), kept: LOCAL, learns: CONTEXT },
-    longer: 2,
-  },
-  {
-    ...{ name: 'latents of 256', why: 'tokens too narrow', set: 'real' },
-    config: (c) => ({
-      ...c,
-      width: 256,
-      headWidth: 128,
-      feedForward: 512,
-      filters: [...c.filters.slice(0, -1), 64],
-    }),
-    ...{ kept: LOCAL, learns: CONTEXT },
-  },
 ]
 
 interface Result {
@@ -138,11 +120,10 @@ function initial(model: Model, { kept }: Remedy): Arrays {
 async function train(remedy: Remedy, model: Model, engine: Engine, pieces: readonly Piece[]) {
   const runDir = join(work, remedy.name.replaceAll(/\W+/g, '-'))
   rmSync(runDir, { recursive: true, force: true })
-  const perStep = context * (remedy.longer ?? 1)
   await trainLoop({
     ...{ runDir, model, engine, train: pieces, valid: [] },
     recipe: {
-      ...{ seed: 0, stages: [{ context: perStep, part: 'all', targets }], targetsPerStep: perStep },
+      ...{ seed: 0, stages: [{ context, part: 'all', targets }], targetsPerStep: context },
       memory: null,
       learningRate: {
         ...{ peak: Number(options.rate), warmup: targets / 20, total: targets },

@@ -4,8 +4,8 @@
 #   bash runs/remedies.sh FOLDER [RUNS] [OPTIONS]
 #
 # FOLDER holds real/ and rendered/, each with recordings and train.txt, valid.txt and test.txt; RUNS is where datasets and what
-# is done go (default: runs/remedies). Only training and validation pieces are used. Six trainings of 1M targets at about 2.6
-# MMAC: 16 TFLOP each, 4 minutes on 2 cores; with the scores about 35 minutes. Writes docs/results/remedies.{json,md}.
+# is done go (default: runs/remedies). Only training and validation pieces are used. Four trainings of 1M targets at about 2.6
+# MMAC: 16 TFLOP each, 4 minutes on 2 cores; with the scores about 25 minutes. Writes docs/results/remedies.{json,md}.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:?usage: bash runs/remedies.sh FOLDER [RUNS]}
