@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The comparison: WaveNet, SampleRNN, SaShiMi and the flagship on the same recordings, with the same targets and with the same time.
+# The comparison: WaveNet, SampleRNN, SaShiMi and the flagship, with and without its forecast, on the same recordings, with the same targets and with the same time.
 #
 #   bash runs/table1.sh FOLDER [RUNS] [OPTIONS]       results: docs/results/table1.md, .json and .svg
 #   bash runs/table1.sh --smoke [RUNS]                all of it in small, on the bundled recording, in a minute
@@ -15,12 +15,13 @@
 #   4. generation on one thread, int8 and float32
 #
 # Arithmetic, on 2 cores (targets/s of a quiet machine, from docs/log.md and bench-models.md):
-#   WaveNet 4.2 MMAC a target 9,000/s; SampleRNN 6 MMAC 4,000/s; SaShiMi 0.8 MMAC 12,000/s; `stream` 0.7 MMAC 14,000/s, then 2.6 5,000/s
-#   1. 2.4M to 4.8M targets a model:  5, 10, 4 and 5 minutes, or twice that
-#   2. 10M targets a model:           19, 42, 14 and 19 minutes
-#   3.                                4 hours
-#   scores, twice 17 minutes of audio (16M samples) at three times the speed of training: 20, 45, 15 and 30 minutes
-#   in all                            about 8 hours
+#   WaveNet 4.2 MMAC a target 9,000/s; SampleRNN 6 MMAC 4,000/s; SaShiMi 0.8 MMAC 12,000/s; `longwave` 0.7 MMAC 14,000/s, then 2.6 5,000/s;
+#   `longwave` without its forecast as with it
+#   1. 2.4M to 4.8M targets a model:  5, 10, 4, 5 and 5 minutes, or twice that
+#   2. 10M targets a model:           19, 42, 14, 19 and 19 minutes
+#   3.                                5 hours
+#   scores, twice 17 minutes of audio (16M samples) at three times the speed of training: 20, 45, 15, 30 and 30 minutes
+#   in all                            about 10 hours
 # Expected, held-out bits/sample on real piano: 2.1 for the flagship, whose forecast alone has 2.16; above 3 for the others at 10M.
 #
 # The second data set, spoken digits, is runs/digits.sh: the same script with --name digits --rate 8000 --targets 4e6. Windows that are

@@ -31,7 +31,6 @@ export function flagsOf(recipe: Recipe, options: Options, targets: number, rate:
     ...recipe.model,
     ...recipe.course(targets, options.targetsPerStep),
     ...['--targets-per-step', `${options.targetsPerStep}`, '--lr', `${rate}`],
-    ...(recipe.more ?? []),
     ...['--warmup', `${Math.round(targets / 20)}`, '--schedule', 'cosine:0.05'],
     ...['--eval-every', `${Math.ceil(targets / 10)}`],
     ...['--eval-targets', `${Math.min(240e3, Math.max(640, Math.round(targets / 10)))}`],

@@ -12,32 +12,21 @@ export interface Recipe {
   course: (targets: number, perStep: number) => readonly string[]
   /** Learning rates that are tried first, rising. */
   rates: readonly number[]
-  /** Flags where the preset's defaults are not taken. */
-  more?: readonly string[]
 }
 
 const plain = (context: number) => (targets: number, perStep: number) => [
   ...['--context', `${Math.min(context, perStep)}`, '--targets', `${targets}`],
 ]
 
-/** First the local path and the head alone, then everything: two thirds and one third of the targets. */
-const localFirst = (longest: number) => (targets: number, perStep: number) => {
-  const context = Math.min(longest, perStep)
-  const local = Math.round((2 / 3) * targets)
-  return ['--curriculum', `local@${context}:${local},${context}:${targets - local}`]
-}
-
-const LONGWAVE: Recipe = {
-  name: 'longwave',
-  label: 'Longwave',
-  model: ['--preset', 'longwave'],
-  course: plain(8000),
-  rates: [1e-3, 2e-3, 4e-3],
-}
-
 /** 8000 targets a step in all: one segment, or 10 streams of 800 samples. The flagship comes first. */
 export const FULL: readonly Recipe[] = [
-  LONGWAVE,
+  {
+    name: 'longwave',
+    label: 'Longwave',
+    model: ['--preset', 'longwave'],
+    course: plain(8000),
+    rates: [1e-3, 2e-3, 4e-3],
+  },
   {
     name: 'wavenet',
     label: 'WaveNet',
@@ -72,11 +61,11 @@ export const FULL: readonly Recipe[] = [
 /** The same families, as small as they get, for 640 targets a step. */
 export const SMOKE: readonly Recipe[] = [
   {
-    name: 'stream',
-    label: 'Longwave `stream`, tiny',
+    name: 'longwave',
+    label: 'Longwave, tiny',
     model: [
-      ...['--preset', 'stream', '--chunk', '80', '--layers', '1', '--heads', '2'],
-      ...['--head-width', '8', '--local', '8', '--forecast', '2'],
+      ...['--preset', 'longwave', '--chunk', '80', '--layers', '1', '--heads', '2'],
+      ...['--head-width', '8', '--local', '8'],
       ...[
         'width=16',
         'filters=[8,8]',
@@ -88,9 +77,8 @@ export const SMOKE: readonly Recipe[] = [
         'local.dilations=[1,2,4,8]',
       ].flatMap((entry) => ['--set', entry]),
     ],
-    course: localFirst(640),
+    course: plain(640),
     rates: [2e-3, 8e-3],
-    more: ['--rate', 'encoder=0.1'],
   },
   {
     name: 'wavenet',

@@ -71,7 +71,7 @@ describe('runs/table1.sh --smoke', () => {
     expect(Object.keys(before)).toContain('targets-wavenet.json')
     const early = readFileSync(join(runs, 'table1.md'), 'utf8')
     expect(early).toContain('Not done yet: WaveNet, tiny; SampleRNN, tiny; SaShiMi, tiny.')
-    expect(early).toMatch(/^\| Longwave `stream`, tiny \| \d\.\d{4} ± /m)
+    expect(early).toMatch(/^\| Longwave, tiny \| \d\.\d{4} ± /m)
     expect(early).not.toContain('The same wall time')
     expect(early).not.toMatch(/NaN|undefined|null/)
 
@@ -79,7 +79,7 @@ describe('runs/table1.sh --smoke', () => {
     expect(second, second.stderr).toMatchObject({ code: 0 })
     // nothing was done twice
     expect(times()).toMatchObject(before)
-    for (const run of ['targets-stream', 'targets-wavenet']) {
+    for (const run of ['targets-longwave', 'targets-wavenet']) {
       expect(second.stderr).not.toContain(`train --out ${join(runs, run)} `)
     }
 
@@ -88,7 +88,7 @@ describe('runs/table1.sh --smoke', () => {
     }
     expect(sets.map(({ name }) => name)).toEqual(['smoke'])
     const { models, options, reference } = sets[0]!
-    expect(models.map(({ name }) => name)).toEqual(['stream', 'wavenet', 'samplernn', 'sashimi'])
+    expect(models.map(({ name }) => name)).toEqual(['longwave', 'wavenet', 'samplernn', 'sashimi'])
     for (const { trials, rate, equalTargets, equalTime, speed, cost } of models) {
       expect(trials.map((trial) => trial.rate)).toContain(rate)
       for (const trial of trials) expect(trial.heldOutBits).toBeGreaterThan(1)
@@ -159,11 +159,11 @@ describe('runs/table1.sh --smoke', () => {
 
   it.each([
     [['--rate', '8000'], 'data-all'],
-    [['--limit', '0.25'], 'score-targets-stream-first-test'],
-    [['--minutes', '0.03'], 'time-stream'],
+    [['--limit', '0.25'], 'score-targets-longwave-first-test'],
+    [['--minutes', '0.03'], 'time-longwave'],
   ])('refuses %j for what depends on it', { timeout: TIMEOUT }, async (options, part) => {
     const before = times()
-    const { code, stderr } = await start('--smoke', runs, '--models', 'stream', ...options).ended
+    const { code, stderr } = await start('--smoke', runs, '--models', 'longwave', ...options).ended
     expect(code).toBe(2)
     expect(stderr).toContain(`of ${part} was made with other options or flags`)
     expect(stderr).not.toContain('$ longwave')
@@ -171,7 +171,7 @@ describe('runs/table1.sh --smoke', () => {
   })
 
   it.each([
-    [['--smoke', '--models', 'rnn'], 'There is no model rnn: --models takes stream,wavenet'],
+    [['--smoke', '--models', 'rnn'], 'There is no model rnn: --models takes longwave,wavenet'],
     [['--colour', 'x'], "Unknown option '--colour'"],
     [[], 'No FOLDER was given'],
   ])('tells what is wrong with %j', { timeout: TIMEOUT }, async (args, message) => {
