@@ -49,11 +49,11 @@ export async function measureBeside(
   )
   add(
     'WaveNet 4.24M, this sampler, f32, 1 thread',
-    (await generationRate('wavenet', 'f32', seconds)).median,
+    (await generationRate('wavenet', 'f32', 1, seconds)).median,
   )
   add(
     'WaveNet 4.24M, this sampler, int8, 1 thread',
-    (await generationRate('wavenet', 'int8', seconds)).median,
+    (await generationRate('wavenet', 'int8', 1, seconds)).median,
   )
   for (const threads of [1, 2]) {
     const plural = threads === 1 ? '' : 's'

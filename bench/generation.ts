@@ -1,4 +1,4 @@
-/** Our generation: samples/s of a preset's sampler on one thread, random weights. */
+/** Our generation: samples/s of a preset's sampler, random weights. */
 import { openStream } from 'longwave/generate'
 import { openModel, presets } from 'longwave/models'
 import { Random } from 'longwave/random'
@@ -18,14 +18,17 @@ export interface GenerationRate {
   median: number
 }
 
+/** @param threads that make a sample together */
 export async function generationRate(
   preset: string,
   precision: 'f32' | 'int8',
+  threads: number,
   seconds: number,
 ): Promise<GenerationRate> {
   const { family, config } = presets[preset]!
   const model = openModel(family, config)
-  const options = { precision, calibration: noise(4000), engine: null, seed: 1 } as const
+  const calibration = noise(4000)
+  const options = { precision, threads, calibration, engine: null, seed: 1 } as const
   const stream = await openStream({ model, weights: model.initialise(1) }, options)
   await stream.prime(noise(4000))
   const rates: number[] = []

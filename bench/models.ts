@@ -2,8 +2,8 @@
  * npm run bench:models [-- --seconds 8] [-- --rounds 3] [-- --only wavenet,sashimi] [-- --out docs/results/bench-models]
  *
  * Every model beside its counterpart in PyTorch, by turns, in one run on one machine: samples/s of generation (ours on one
- * thread, theirs on as many as are best) and targets/s of training. Writes OUT.json and .md. Rows of other versions of Node,
- * and of models that are not asked for, stay.
+ * thread and on two, theirs on as many as are best) and targets/s of training. Writes OUT.json and .md. Rows of other
+ * versions of Node, and of models that are not asked for, stay.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -109,14 +109,22 @@ interface Figures {
   command: string
 }
 
-interface ModelRow {
+/** Our ways to generate. */
+const WAYS = [
+  { name: 'int8', precision: 'int8', threads: 1 },
+  { name: 'int8Shared', precision: 'int8', threads: 2 },
+  { name: 'f32', precision: 'f32', threads: 1 },
+  { name: 'f32Shared', precision: 'f32', threads: 2 },
+] as const
+
+type Generation = Record<(typeof WAYS)[number]['name'], Figures | null>
+
+interface ModelRow extends Generation {
   preset: string
   label: string
   node: string
   parameters: number
   torch: string | null
-  int8: Figures | null
-  f32: Figures | null
   theirGeneration: Figures | null
   training: Figures | null
   theirTraining: Figures | null
@@ -125,7 +133,8 @@ interface ModelRow {
 async function measure(wanted: Wanted): Promise<ModelRow> {
   const { preset, label, context, targetsPerStep } = wanted
   const { family, config } = presets[preset]!
-  const [int8, f32, training] = [new Best(), new Best(), new Best()]
+  const ours = new Map(WAYS.map((way) => [way, new Best()]))
+  const training = new Best()
   // theirs is the best of all settings, each of which has its own median
   const theirGeneration = new Map(wanted.generate.map((flags) => [flags, new Best()]))
   const theirLessons = new Map(wanted.train.map((flags) => [flags, new Best()]))
@@ -133,13 +142,10 @@ async function measure(wanted: Wanted): Promise<ModelRow> {
   const rounds = Number(options.rounds)
   for (let round = 0; round < rounds; round++) {
     say(`${label}, round ${round + 1} of ${rounds}`)
-    for (const [precision, best] of [
-      ['int8', int8],
-      ['f32', f32],
-    ] as const) {
-      const found = await generationRate(preset, precision, seconds)
-      say(`${label}, ${precision}: ${found.best.toFixed(0)} samples/s`)
-      best.add(found, `openStream, preset ${preset}, ${precision}, 1 thread`)
+    for (const [{ precision, threads }, best] of ours) {
+      const found = await generationRate(preset, precision, threads, seconds)
+      say(`${label}, ${precision}, threads ${threads}: ${found.best.toFixed(0)} samples/s`)
+      best.add(found, `openStream, preset ${preset}, ${precision}, threads ${threads}`)
     }
     for (const [flags, best] of theirGeneration) {
       const found = peer(wanted.peer, [...flags, '--seconds', `${seconds}`])
@@ -161,14 +167,19 @@ async function measure(wanted: Wanted): Promise<ModelRow> {
   return {
     ...{ preset, label, node: process.version, torch },
     parameters: openModel(family, config).size,
-    ...{ int8: int8.figures, f32: f32.figures, training: training.figures },
+    ...(Object.fromEntries(
+      [...ours].map(([{ name }, { figures }]) => [name, figures]),
+    ) as Generation),
+    training: training.figures,
     theirGeneration: fastest(theirGeneration.values()),
     theirTraining: fastest(theirLessons.values()),
   }
 }
 
-function fastest(all: Iterable<Best>): Figures | null {
-  const known = [...all].flatMap(({ figures }) => (figures ? [figures] : []))
+const fastest = (all: Iterable<Best>) => faster([...all].map(({ figures }) => figures))
+
+function faster(all: readonly (Figures | null)[]): Figures | null {
+  const known = all.flatMap((figures) => (figures ? [figures] : []))
   return known.sort((a, b) => b.best - a.best)[0] ?? null
 }
 
@@ -191,12 +202,12 @@ function render(rows: readonly ModelRow[], about: object): string {
   const generation = rows.map((row) => [
     `${row.label}, ${(row.parameters / 1e6).toFixed(2)}M`,
     row.node,
-    rate(row.int8),
-    rate(row.f32),
+    ...WAYS.map(({ name }) => rate(row[name])),
     rate(row.theirGeneration),
     settingOf(row.theirGeneration),
     times(row.int8, row.theirGeneration),
-    times(row.f32, row.theirGeneration),
+    times(faster([row.int8, row.int8Shared]), row.theirGeneration),
+    times(faster([row.f32, row.f32Shared]), row.theirGeneration),
   ])
   const training = rows.map((row) => [
     row.label,
@@ -206,15 +217,18 @@ function render(rows: readonly ModelRow[], about: object): string {
     settingOf(row.theirTraining),
     times(row.training, row.theirTraining),
   ])
-  const ours = ['model', 'Node', 'int8, 1 thread', 'float32, 1 thread', 'PyTorch']
+  const ours = WAYS.map(({ precision, threads }) => {
+    return `${precision === 'f32' ? 'float32' : precision}, ${threads} thread${threads > 1 ? 's' : ''}`
+  })
+  const ratios = ['int8 on 1: x times', 'int8: x times', 'float32: x times']
   return `# Models beside PyTorch
 
 Each model and its counterpart in \`bench/peers\`, by turns, in one run: the best of all rounds, and the median in brackets; ratios are of
-the bests. Random weights. Threads of PyTorch: its own pool + OpenBLAS's, the best of the settings tried (bench/models.ts).
+the bests, on one thread where it says so, else each on the threads that are best for it. Random weights. Threads of PyTorch: its own pool + OpenBLAS's, the best of the settings tried (bench/models.ts).
 
 ## Generation, samples/s
 
-${table([...ours, 'its threads', 'int8: x times', 'float32: x times'], generation)}
+${table(['model', 'Node', ...ours, 'PyTorch', 'its threads', ...ratios], generation)}
 
 Goal: 5 times each.
 
