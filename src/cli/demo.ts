@@ -22,8 +22,8 @@ const SCORED = 5
 /** Seconds of the recording that are heard and drawn before what is new, and of what is new. */
 const BEFORE = 2
 const NEW = 1
-/** At 1 the bundled model bursts out sooner or later (docs/log.md): its notes are to fade instead. */
-const TEMPERATURE = 0.9
+/** With rarer codes the bundled model bursts out sooner or later (docs/log.md): its notes are to fade instead. */
+const SAMPLING = { temperature: 1, topP: 0.9 }
 
 /** The folder that `checkpoints` and `samples` lie in. */
 const PACKAGE = fileURLToPath(new URL('../../', import.meta.url))
@@ -123,7 +123,7 @@ async function proceed(
   const wish = {
     samples: NEW * audio.sampleRate,
     context,
-    sampling: { temperature: TEMPERATURE },
+    sampling: SAMPLING,
     seed: 0,
   }
   const made = await make(trained, { prompt, ...wish }, line)
