@@ -18,6 +18,10 @@ export function run(command: string, args: readonly string[]): string | undefine
   return undefined
 }
 
+/** @param threads of the engine; 0 for all cores */
+export const threadsFlag = (threads: number): string[] =>
+  threads > 0 ? ['--threads', `${threads}`] : []
+
 /** How a command ended. */
 export interface Ended {
   /** Exit status, or the signal that ended it. */

@@ -75,6 +75,7 @@ async function tried(work: Work, recipe: Recipe, rate: number): Promise<Trial> {
     const found = await train({
       ...{ out, data: dataOf(work, ALL) },
       flags: flagsOf(recipe, options, options.trialTargets, rate),
+      threads: options.threads,
       onStart: (pid) => store.working(pid),
     })
     rmSync(out, { recursive: true, force: true }) // many times the size of the models that are kept
@@ -118,6 +119,7 @@ async function compared(work: Work, recipe: Recipe, budget: Budget, rate: number
     const trained = await train({
       ...{ out, data: dataOf(work, ALL) },
       flags: flagsOf(recipe, options, isTimed ? inTime(work, recipe, rate) : options.targets, rate),
+      threads: options.threads,
       ...(isTimed && { minutes: options.minutes }),
       onStart: (pid) => store.working(pid),
     })
@@ -129,6 +131,7 @@ async function compared(work: Work, recipe: Recipe, budget: Budget, rate: number
       await store.once<Scored>(scorePart(options, run, set, split), () =>
         evaluate(lastWeights(out), dataOf(work, set), split, {
           limit: options.limit,
+          threads: options.threads,
           reference: referenceOf(work, set, split) === undefined,
         }),
       )

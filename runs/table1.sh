@@ -24,6 +24,9 @@
 #   in all                            about 10 hours
 # Expected, held-out bits/sample on real piano: 2.1 for the flagship, whose forecast alone has 2.16; above 3 for the others at 10M.
 #
+# Several at a time, on one machine or more: --models, --threads 1 and a RUNS for each; what RUNS/done and RUNS/plans of one hold may then be
+# copied into another's, where a last call without --models makes the table of all.
+#
 # The second data set, spoken digits, is runs/digits.sh: the same script with --name digits --rate 8000 --targets 4e6. Windows that are
 # rescaled as SaShiMi's were (docs/papers/sashimi.md) are a data set more: --rescale 8.192 --name piano-rescaled.
 set -euo pipefail

@@ -7,13 +7,13 @@ import { TableError } from './store.js'
 
 export const USAGE = `usage: bash runs/table1.sh FOLDER [RUNS] [--name piano] [--rate 16000] [--targets 10e6] [--minutes 60]
          [--rescale 0] [--targets-per-step 8000] [--trial-targets 0.8e6] [--more-rates 3] [--limit 60] [--seconds 2] [--seed 0]
-         [--models wavenet,sashimi] [--out docs/results/table1]
+         [--threads 0] [--models wavenet,sashimi] [--out docs/results/table1]
        bash runs/table1.sh --smoke [RUNS]`
 
 const PLAN = {
   ...{ name: 'piano', rate: '16000', targets: '10e6', minutes: '60', limit: '60', seconds: '2' },
   ...{ 'targets-per-step': '8000', 'trial-targets': '0.8e6', 'more-rates': '3', seed: '0' },
-  rescale: '0',
+  ...{ rescale: '0', threads: '0' },
 }
 
 /** As little as shows that all parts fit. */
@@ -74,6 +74,7 @@ export function parse(): Call {
     limit: number('limit'),
     seconds: number('seconds'),
     seed: number('seed'),
+    threads: number('threads'),
   }
   const all = smoke ? SMOKE : FULL
   const wanted = typeof values.models === 'string' ? values.models.split(',') : undefined

@@ -19,6 +19,10 @@ export interface Part {
 export const AUDIO: Part = { name: 'audio', of: {} }
 
 const heard = ({ rate, rescale }: Options) => ({ rate, rescale })
+const trainedOn = (options: Options) => {
+  const { threads } = options
+  return { ...heard(options), ...(threads > 0 && { threads }) }
+}
 
 /** @param set one of the sets, or all of them together */
 export function dataPart(options: Options, set: string): Part {
@@ -41,7 +45,7 @@ export function flagsOf(recipe: Recipe, options: Options, targets: number, rate:
 /** One learning rate, tried. */
 export function trialPart(options: Options, recipe: Recipe, rate: number): Part {
   const flags = flagsOf(recipe, options, options.trialTargets, rate)
-  return { name: `rate-${recipe.name}-${rate}`, of: { ...heard(options), flags } }
+  return { name: `rate-${recipe.name}-${rate}`, of: { ...trainedOn(options), flags } }
 }
 
 /** All learning rates that are tried. */
@@ -54,7 +58,7 @@ export function ratesPart(options: Options, recipe: Recipe): Part {
 /** The training under a budget; its name is also that of its folder. */
 export function runPart(options: Options, recipe: Recipe, budget: Budget, rate: number): Part {
   const flags = flagsOf(recipe, options, options.targets, rate)
-  const of = { ...heard(options), flags }
+  const of = { ...trainedOn(options), flags }
   if (budget === 'equalTargets') return { name: `targets-${recipe.name}`, of }
   return { name: `time-${recipe.name}`, of: { ...of, minutes: options.minutes } }
 }

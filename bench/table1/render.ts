@@ -1,5 +1,6 @@
 /** The table for a reader: Markdown, and curves of held-out bits. */
 import { linePlot } from 'longwave/eval'
+import { threadsFlag } from '../command.js'
 import { table } from '../machine.js'
 import { PUBLISHED, PUBLISHED_DATA, WHAT_DIFFERS } from './published.js'
 import type { Budget, ModelResult, Row, SetResult } from './results.js'
@@ -103,17 +104,23 @@ const scalingOf = ({ rescale }: SetResult['options']) =>
     ? `**every window of ${rescale} s rescaled by its own minimum and maximum**, and a piece of its own: not comparable with recordings at their own levels`
     : 'fixed scaling'
 
+const threadsOf = ({ threads }: SetResult['options']) =>
+  threads > 0 ? `on ${threads} thread${threads > 1 ? 's' : ''} ` : ''
+
 /** What was typed, but for the folders. */
 function commands(set: SetResult): string {
+  const { limit, threads } = set.options
+  const shared = threadsFlag(threads)
+    .map((word) => ` ${word}`)
+    .join('')
   const lines = (['equalTargets', 'equalTime'] as const).flatMap((budget) =>
     rowsOf(set, budget).map(({ row }) => {
       const time = budget === 'equalTime' ? ` --minutes ${set.options.minutes}` : ''
-      return `longwave train --data DATA --out RUN ${row.trained.flags.join(' ')}${time}`
+      return `longwave train --data DATA --out RUN ${row.trained.flags.join(' ')}${time}${shared}`
     }),
   )
-  const { limit } = set.options
   lines.push(
-    `longwave eval --checkpoint RUN/ckpt/LAST --data SET --split test --limit ${limit} --json`,
+    `longwave eval --checkpoint RUN/ckpt/LAST --data SET --split test --limit ${limit} --json${shared}`,
   )
   return ['```sh', ...lines, '```'].join('\n')
 }
@@ -184,7 +191,7 @@ ${options.rate} Hz, 8-bit mu-law, ${scalingOf(options)}. ${minutes.join('; ')}. 
 ${options.limit} s of each piece. About ${whole(options.targetsPerStep)} targets a step; seed ${options.seed}. Bits/sample ± the standard error over pieces
 (nats in brackets). "More" is what a model needs more than ${models[0]?.label ?? 'the first'}, with the standard error of this difference
 piece by piece. Weights are the last of each run; memory is that of the training process. Wall time and training targets/s are those of the run's own
-steps, without held-out scores and checkpoints, on a machine that may have had other work: quiet figures side by side are in bench-models.md.
+steps, without held-out scores and checkpoints, ${threadsOf(options)}on a machine that may have had other work: quiet figures side by side are in bench-models.md.
 
 ### The same targets: ${count(options.targets)}
 

@@ -64,6 +64,8 @@ export interface Options {
   moreRates: number
   /** Seconds of every piece that are scored. */
   limit: number
+  /** Threads of training and of scoring; 0 for all cores. */
+  threads: number
   /** Seconds of audio that are made. */
   seconds: number
   seed: number

@@ -1,6 +1,6 @@
 /** Scores of trained models, and of models that need no training, by `longwave eval`. */
 import { type Baselines, type EvalResult, standardError } from 'longwave/eval'
-import { longwave, say } from '../command.js'
+import { longwave, say, threadsFlag } from '../command.js'
 import { TableError } from './store.js'
 
 /** Bits of one split of one set. */
@@ -23,11 +23,12 @@ export async function evaluate(
   checkpoint: string,
   data: string,
   split: string,
-  { limit, reference }: { limit: number; reference: boolean },
+  { limit, threads, reference }: { limit: number; threads: number; reference: boolean },
 ): Promise<Scored> {
   const args = [
     ...['eval', '--checkpoint', checkpoint, '--data', data, '--split', split],
     ...['--limit', `${limit}`, '--json', ...(reference ? [] : ['--no-reference'])],
+    ...threadsFlag(threads),
   ]
   say(`$ longwave ${args.join(' ')}`)
   const { status, stdout } = await longwave(args, { quiet: true })

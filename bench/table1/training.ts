@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { openModel } from 'longwave/models'
 import { loadCheckpoint, readMetrics, readRunFile, wasBegun } from 'longwave/train'
-import { longwave, say } from '../command.js'
+import { longwave, say, threadsFlag } from '../command.js'
 import { TableError } from './store.js'
 
 /** A finished run. */
@@ -34,6 +34,8 @@ export interface Training {
   out: string
   data: string
   flags: readonly string[]
+  /** 0 for all cores. */
+  threads: number
   /** Of steps, over all parts of a run that was stopped in between. */
   minutes?: number
   onStart: (pid: number) => void
@@ -44,13 +46,14 @@ const DIVERGED = 7
 
 /** Trains to the end. @returns undefined where the run diverged @throws TableError where it cannot run */
 export async function train(training: Training): Promise<Trained | undefined> {
-  const { out, data, flags, minutes, onStart } = training
+  const { out, data, flags, threads, minutes, onStart } = training
   const left = minutes === undefined ? undefined : minutes - secondsOf(out) / 60
   if (left === undefined || left > 0) {
     const begun = existsSync(out) && wasBegun(out)
     const args = [
       ...['train', '--out', out],
       ...(begun ? ['--resume'] : ['--data', data, ...flags]),
+      ...threadsFlag(threads),
       ...(left === undefined ? [] : ['--minutes', left.toFixed(4)]),
     ]
     say(`$ longwave ${args.join(' ')}`)
