@@ -159,6 +159,7 @@ describe('runs/table1.sh --smoke', () => {
 
   it.each([
     [['--rate', '8000'], 'data-all'],
+    [['--threads', '1'], 'rates-longwave'],
     [['--limit', '0.25'], 'score-targets-longwave-first-test'],
     [['--minutes', '0.03'], 'time-longwave'],
   ])('refuses %j for what depends on it', { timeout: TIMEOUT }, async (options, part) => {
