@@ -15,14 +15,14 @@
 #   4. generation on one thread, int8 and float32
 #
 # Arithmetic, on 2 cores (targets/s of a quiet machine, from docs/log.md and bench-models.md):
-#   WaveNet 4.2 MMAC a target 9,000/s; SampleRNN 6 MMAC 4,000/s; SaShiMi 0.8 MMAC 12,000/s; `longwave` 0.7 MMAC 14,000/s, then 2.6 5,000/s;
+#   WaveNet 4.1 MMAC a target 6,000/s; SampleRNN 3.8 MMAC 4,700/s; SaShiMi 0.6 MMAC 18,000/s; `longwave` 0.7 MMAC 14,000/s, then 2.6 5,000/s;
 #   `longwave` without its forecast as with it
-#   1. 2.4M to 4.8M targets a model:  5, 10, 4, 5 and 5 minutes, or twice that
-#   2. 10M targets a model:           19, 42, 14, 19 and 19 minutes
+#   1. 2.4M to 4.8M targets a model:  7, 9, 2, 5 and 5 minutes, or twice that
+#   2. 10M targets a model:           28, 35, 9, 19 and 19 minutes
 #   3.                                5 hours
-#   scores, twice 17 minutes of audio (16M samples) at three times the speed of training: 20, 45, 15, 30 and 30 minutes
+#   scores, twice 17 minutes of audio (16M samples) at three times the speed of training: 15, 19, 5, 30 and 30 minutes
 #   in all                            about 10 hours
-# Expected, held-out bits/sample on real piano: 2.1 for the flagship, whose forecast alone has 2.16; above 3 for the others at 10M.
+# Expected, held-out bits/sample on real piano: 2.1 for the flagship, whose forecast alone has 2.16; 2.9 to 3.5 for the others at 10M.
 #
 # Several at a time, on one machine or more: --models, --threads 1 and a RUNS for each; what RUNS/done and RUNS/plans of one hold may then be
 # copied into another's, where a last call without --models makes the table of all.
