@@ -11,7 +11,7 @@
 #      the best; the best on the validation split is taken
 #   2. 10M targets, 8000 a step, at that rate; cosine schedule to 5%; the last weights score test and valid, 60 s of each piece
 #   3. one hour of training steps, at that rate; the schedule ends where the speed of 2. says that the hour does; scored the same;
-#      left out with --minutes 0, until a later call with another number
+#      a model whose 2. took as long is not trained again; left out with --minutes 0, until a later call with another number
 #   4. generation on one thread, int8 and float32
 #
 # Arithmetic, on 2 cores (targets/s of a quiet machine, from docs/log.md and bench-models.md):

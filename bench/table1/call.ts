@@ -19,7 +19,7 @@ const PLAN = {
 /** As little as shows that all parts fit. */
 const SMOKE_PLAN = {
   ...PLAN,
-  ...{ name: 'smoke', targets: '3840', minutes: '0.02', limit: '0.5', seconds: '0.02' },
+  ...{ name: 'smoke', targets: '3840', minutes: '0.001', limit: '0.5', seconds: '0.02' },
   ...{ 'targets-per-step': '640', 'trial-targets': '640', 'more-rates': '0' },
 }
 

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SetResult } from '../../bench/table1/results.js'
+import type { Trained } from '../../bench/table1/training.js'
 
 /** The whole script in small; a machine with other work may take some minutes. */
 const TIMEOUT = 600_000
@@ -161,7 +162,7 @@ describe('runs/table1.sh --smoke', () => {
     [['--rate', '8000'], 'data-all'],
     [['--threads', '1'], 'rates-longwave'],
     [['--limit', '0.25'], 'score-targets-longwave-first-test'],
-    [['--minutes', '0.03'], 'time-longwave'],
+    [['--minutes', '5'], 'time-longwave'],
   ])('refuses %j for what depends on it', { timeout: TIMEOUT }, async (options, part) => {
     const before = times()
     const { code, stderr } = await start('--smoke', runs, '--models', 'longwave', ...options).ended
@@ -169,6 +170,30 @@ describe('runs/table1.sh --smoke', () => {
     expect(stderr).toContain(`of ${part} was made with other options or flags`)
     expect(stderr).not.toContain('$ longwave')
     expect(times()).toEqual(before)
+  })
+
+  it('takes the run of equal targets for that of equal time, where it took as long', {
+    timeout: TIMEOUT,
+  }, async () => {
+    const path = join(runs, 'done', 'targets-sashimi.json')
+    const run = JSON.parse(readFileSync(path, 'utf8')) as { trained: Trained }
+    const minutes = run.trained.seconds / 60 / 0.98
+    for (const folder of ['done', 'plans']) {
+      for (const name of readdirSync(join(runs, folder))) {
+        if (name.includes('time-sashimi')) rmSync(join(runs, folder, name))
+      }
+    }
+    const before = times()
+    const options = ['--models', 'sashimi', '--minutes', `${minutes}`]
+    const { code, stderr } = await start('--smoke', runs, ...options).ended
+    expect(code, stderr).toBe(0)
+    expect(stderr).not.toContain('$ longwave')
+    expect(times()).toEqual(before)
+    const { sets } = JSON.parse(readFileSync(join(runs, 'table1.json'), 'utf8')) as {
+      sets: SetResult[]
+    }
+    const { equalTargets, equalTime } = sets[0]!.models.find(({ name }) => name === 'sashimi')!
+    expect(equalTime).toEqual(equalTargets)
   })
 
   it.each([
