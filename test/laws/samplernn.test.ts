@@ -3,7 +3,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../../src/base/errors.js'
 import type { Values } from '../../src/engine/index.js'
-import { constant, type DType, gradients, input, type Shape } from '../../src/graph/index.js'
 import { CausalLearner } from '../../src/models/causal-learner.js'
 import { UNBOUNDED } from '../../src/models/causal-model.js'
 import { buildCausal, type CausalNetwork } from '../../src/models/causal-network.js'
@@ -17,18 +16,22 @@ import {
   samplernnNetwork,
   samplernnPresets,
 } from '../../src/models/samplernn.js'
-import { Parameters } from '../../src/nn/parameters.js'
-import { engine, gradientError } from '../graph/gradcheck.js'
+import { engine } from '../graph/gradcheck.js'
 import {
+  causalGradientError,
+  changedBy,
+  expectForwardIsStep,
   expectGeneratedAsScored,
+  expectLearnsAsUndivided,
   filled,
+  gradientsAt,
   natsOfAll,
   range,
   reach,
   silence,
-  undivided,
+  TYPES,
 } from './causal.js'
-import { distance, normals, once, randomCodes, runPieces, splits, stir, typed } from './tiny.js'
+import { distance, normals, randomCodes, stir, typed } from './tiny.js'
 
 /** Frames of 3, 6 and 12 samples. No two widths are equal: a wrong axis does not fit. */
 const TINY: SampleRnnConfig = {
@@ -45,30 +48,10 @@ const randomParameters = (config: SampleRnnConfig, seed: number): Arrays =>
   stir(samplernn(config).initialise(seed), seed)
 
 describe('forward = step', () => {
-  const types: [Exclude<DType, 'int32'>, number][] = [
-    ['float64', 1e-10],
-    ['float32', 1e-5],
-  ]
-  it.each(types)('for any split in whole frames, in %s', async (dtype, tolerance) => {
-    const time = 8 * FRAME
-    const parameters = typed(randomParameters(TINY, 1), dtype)
-    const codes = Int32Array.from(randomCodes(time, 1))
-    const feeds = { codes: { values: codes as Values, perSample: 1 } }
-    const programOf = once(async (length) => {
-      const { logits, next } = buildCausal(network, length, dtype)
-      return (await engine()).compile({ logits, ...next })
-    })
-    const whole = await runPieces(programOf, [time], feeds, parameters)
-    expect(whole.logits).toHaveLength(time * 256)
+  it.each(TYPES)('for any split in whole frames, in %s', async (...type) => {
     const lengths = [1, 2, 3].map((frames) => frames * FRAME)
-    const check = async (pieces: number[]) => {
-      const found = await runPieces(programOf, pieces, feeds, parameters)
-      for (const [name, values] of Object.entries(whole)) {
-        expect(distance(found[name]!, values), name).toBeLessThan(tolerance)
-      }
-    }
-    await check(Array(8).fill(FRAME))
-    await fc.assert(fc.asyncProperty(splits(time, lengths), check), { numRuns: 6, seed: 1 })
+    const how = { time: 8 * FRAME, lengths, numRuns: 6 }
+    await expectForwardIsStep(network, randomParameters(TINY, 1), type, how)
   })
 
   it('and a batch of streams is each of them alone', async () => {
@@ -100,50 +83,31 @@ describe('causality', () => {
   const codes = randomCodes(time, 2)
 
   it('by gradient: a prediction depends on every sample before it, and on no later one', async () => {
-    const { p, logits, states } = buildCausal(network, time, 'float64')
-    // what the tiers hear of each sample, and what the perceptron looks up when it comes
-    const heard = p.graph.nodes.filter(({ op }) => op.name === 'take' || op.name === 'bag')
-    expect(heard.map(({ shape }) => shape)).toEqual([
-      [time, 1],
-      [time, TINY.width],
-    ])
-    const dy = input(p.graph, 'dy', logits.shape)
-    const found = gradients([[logits, dy]], heard)
-    const program = await (await engine()).compile({ tiers: found[0]!, samples: found[1]! })
-    const feeds = {
-      ...typed(randomParameters(TINY, 2), 'float64'),
-      ...silence(states),
-      codes: Int32Array.from(codes),
-    }
-    for (const t of [0, 1, 2, 3, 11, 12, 13, 30, time - 1]) {
-      const only = new Float64Array(time * 256)
-      only.set(normals(256, 2, t), t * 256)
-      const dx = await program.run({ ...feeds, dy: only })
-      const at = (name: string, size: number) =>
-        range(0, time).filter((i) =>
-          dx[name]!.subarray(i * size, (i + 1) * size).some((x) => x !== 0),
-        )
+    const at = { codes, samples: [0, 1, 2, 3, 11, 12, 13, 30, time - 1] }
+    const found = gradientsAt(network, randomParameters(TINY, 2), at, (nodes) => {
+      // what the tiers hear of each sample, and what the perceptron looks up when it comes
+      const heard = nodes.filter(({ op }) => op.name === 'take' || op.name === 'bag')
+      expect(heard.map(({ shape }) => shape)).toEqual([
+        [time, 1],
+        [time, TINY.width],
+      ])
+      return heard
+    })
+    for await (const [t, [tiers, samples]] of found) {
+      const seen = (dx: Values, size: number) =>
+        range(0, time).filter((i) => dx.subarray(i * size, (i + 1) * size).some((x) => x !== 0))
       // the tiers hear a sample in the frame that ends with it, the perceptron at once
-      const frames = at('tiers', 1)
+      const frames = seen(tiers!, 1)
       expect(frames).toEqual(range(0, frames.at(-1)! + 1))
       expect(frames.at(-1)).toBe(3 * Math.floor(t / 3))
-      expect(at('samples', TINY.width)).toEqual([t])
+      expect(seen(samples!, TINY.width)).toEqual([t])
     }
   })
 
   it('by change: another sample changes all predictions after it, and none before', async () => {
-    const { logits, states } = buildCausal(network, time, 'float64')
-    const program = await (await engine()).compile({ logits })
-    const feeds = { ...typed(randomParameters(TINY, 2), 'float64'), ...silence(states) }
-    const run = async (of: Uint8Array) =>
-      (await program.run({ ...feeds, codes: Int32Array.from(of) })).logits!
-    const before = await run(codes)
-    for (const t of [0, 11, 12, 31]) {
-      const after = await run(codes.with(t, 255 - codes[t]!))
-      const rows = range(0, time).filter((row) =>
-        range(row * 256, row * 256 + 256).some((i) => before[i] !== after[i]),
-      )
-      expect(rows).toEqual(range(t, time))
+    const at = { codes, samples: [0, 11, 12, 31] }
+    for await (const [t, times] of changedBy(network, randomParameters(TINY, 2), at)) {
+      expect(times).toEqual(range(t, time))
     }
   })
 
@@ -155,30 +119,11 @@ describe('causality', () => {
 
 describe('gradients', () => {
   it('equal central differences, of parameters and of states, in a batch', async () => {
-    // fewer levels, narrow: every number of every parameter is moved
-    const config = { ...TINY, frames: [2, 2], width: 3, embedding: 2, levels: 7 as 256 }
-    const small = samplernnNetwork(config)
-    const declared = [...buildCausal(small, 4).p.declared.values()]
-    const batch = 2
-    const shapes: Record<string, Shape> = Object.fromEntries([
-      ...declared.map(({ name, shape }) => [name, shape]),
-      // the newest samples are whole codes
-      ...small.stateShapes.map((shape, i) => [`state.${i}`, shape.with(0, batch)]).slice(1),
-    ])
-    const codes = Int32Array.from(randomCodes(batch * 8, 3), (code) => code % 7)
-    const error = await gradientError(
-      shapes,
-      ({ codes, ...inputs }, graph) => {
-        const p = new Parameters(graph)
-        for (const { name } of declared) p.tensors.set(name, inputs[name]!)
-        const recent = constant(graph, Array(batch * 3).fill(0), [batch, 3])
-        const states = small.stateShapes.map((_, i) => inputs[`state.${i}`] ?? recent)
-        return small.forward(p, codes!, states).logits
-      },
-      // large enough that not all units are silent
-      { ints: { codes }, seed: 4 },
-    )
-    expect(error).toBeLessThan(1e-6)
+    const narrow = { ...TINY, frames: [2, 2], width: 3, embedding: 2, levels: 7 as 256 }
+    const codes = Int32Array.from(randomCodes(2 * 8, 3), (code) => code % 7)
+    // the newest samples are whole codes; the seed's numbers are so large that not all units are silent
+    const how = { batch: 2, held: 1, seed: 4 }
+    expect(await causalGradientError(samplernnNetwork(narrow), codes, how)).toBeLessThan(1e-6)
   })
 })
 
@@ -197,17 +142,7 @@ describe('the learner', () => {
     expect(learner.segmentsPerStep(1)).toBe(3)
     expect(learner.carried!.streams).toBe(3)
     const segments = [4, 5, 6].map((seed) => randomCodes(time + 1, seed))
-    const { nats, targets, gradients: found } = await learner.learn(parameters, segments)
-    const expected = await undivided(network, parameters, segments)
-    expect(targets).toBe(3 * time)
-    expect(Math.abs(nats / expected.nats - 1)).toBeLessThan(1e-5)
-    expect(Object.keys(found)).toEqual(Object.keys(parameters))
-    for (const [name, array] of Object.entries(expected.gradients)) {
-      expect(distance(found[name]!, array), name).toBeLessThan(1e-4)
-    }
-    const scored = await learner.score(parameters, segments)
-    expect(scored.targets).toBe(targets)
-    expect(Math.abs(scored.nats / nats - 1)).toBeLessThan(1e-5)
+    await expectLearnsAsUndivided(learner, network, { weights: parameters, segments })
     await learner.dispose()
   })
 

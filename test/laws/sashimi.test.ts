@@ -2,10 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../../src/base/errors.js'
-import { type DType, gradients, input, type Shape } from '../../src/graph/index.js'
 import { CausalLearner } from '../../src/models/causal-learner.js'
 import { UNBOUNDED } from '../../src/models/causal-model.js'
-import { buildCausal } from '../../src/models/causal-network.js'
 import { stretches } from '../../src/models/causal-plan.js'
 import { presets } from '../../src/models/index.js'
 import {
@@ -15,19 +13,23 @@ import {
   sashimiPresets,
   sashimiTiers,
 } from '../../src/models/sashimi.js'
-import { Parameters } from '../../src/nn/parameters.js'
 import { chunkOf } from '../../src/nn/state-space.js'
-import { engine, gradientError } from '../graph/gradcheck.js'
+import { type CheckOptions, engine } from '../graph/gradcheck.js'
 import {
+  causalGradientError,
+  changedBy,
+  expectForwardIsStep,
   expectGeneratedAsScored,
+  expectLearnsAsUndivided,
+  expectSameBits,
   filled,
+  gradientsAt,
   natsOfAll,
   range,
   reach,
-  silence,
-  undivided,
+  TYPES,
 } from './causal.js'
-import { distance, normals, once, randomCodes, runPieces, splits, stir, typed } from './tiny.js'
+import { distance, randomCodes, stir } from './tiny.js'
 
 /** Three tiers of widths 3, 6 and 12, whose steps are 1, 3 and 6 samples. */
 const TINY: SaShiMiConfig = {
@@ -40,32 +42,15 @@ const weightsOf = (config: SaShiMiConfig, seed: number) =>
   stir(sashimi(config).initialise(seed), seed)
 
 describe('forward = step', () => {
-  const types: [Exclude<DType, 'int32'>, number, SaShiMiConfig][] = [
-    ['float64', 1e-10, TINY],
-    ['float32', 1e-5, TINY],
-    ['float64', 1e-10, { ...TINY, mix: 'glu', layers: 2, pool: [6] }],
-  ]
-  it.each(types)('for any split into whole steps, in %s', async (dtype, tolerance, config) => {
+  it.each([
+    [TYPES[0]!, TINY],
+    [TYPES[1]!, TINY],
+    [TYPES[0]!, { ...TINY, mix: 'glu' as const, layers: 2, pool: [6] }],
+  ])('for any split into whole steps: %j', async (type, config) => {
     const time = 606 // whole chunks of a state space and a rest in one tier, equal chunks in another
     expect([chunkOf(606), chunkOf(202), chunkOf(101)]).toEqual([64, 64, 64])
-    const network = sashimiNetwork(config)
-    const parameters = typed(weightsOf(config, 1), dtype)
-    const feeds = { codes: { values: Int32Array.from(randomCodes(time, 1)), perSample: 1 } }
-    const programOf = once(async (length) => {
-      const { logits, next } = buildCausal(network, length, dtype)
-      return (await engine()).compile({ logits, ...next })
-    })
-    const whole = await runPieces(programOf, [time], feeds, parameters)
-    expect(whole.logits).toHaveLength(time * 256)
-    const check = async (pieces: number[]) => {
-      const found = await runPieces(programOf, pieces, feeds, parameters)
-      for (const [name, values] of Object.entries(whole)) {
-        expect(distance(found[name]!, values), name).toBeLessThan(tolerance)
-      }
-    }
-    await check(Array(time / PERIOD).fill(PERIOD))
-    const lengths = [6, 12, 120, 198]
-    await fc.assert(fc.asyncProperty(splits(time, lengths), check), { numRuns: 4, seed: 1 })
+    const how = { time, lengths: [6, 12, 120, 198], numRuns: 4 }
+    await expectForwardIsStep(sashimiNetwork(config), weightsOf(config, 1), type, how)
   })
 
   it('takes chunks that divide a stretch, where they are long enough', () => {
@@ -79,24 +64,16 @@ describe('causality', () => {
   const codes = randomCodes(time, 2)
 
   it('by gradient: a prediction depends on every sample before it, and on none after', async () => {
-    const { p, logits, states } = buildCausal(network, time, 'float64')
-    // what is looked up of every sample, [channels, time]
-    const looked = p.graph.nodes.find((node) => node.op.name === 'take')!
-    expect(looked.shape).toEqual([TINY.channels, time])
-    const dy = input(p.graph, 'dy', logits.shape)
-    const dx = gradients([[logits, dy]], [looked])[0]!
-    const program = await (await engine()).compile({ dx })
-    const feeds = {
-      ...typed(weightsOf(TINY, 2), 'float64'),
-      ...silence(states),
-      codes: Int32Array.from(codes),
-    }
-    for (const t of range(0, time)) {
-      const only = new Float64Array(time * 256)
-      only.set(normals(256, 2, t), t * 256)
-      const found = (await program.run({ ...feeds, dy: only })).dx!
+    const at = { codes, samples: range(0, time) }
+    const found = gradientsAt(network, weightsOf(TINY, 2), at, (nodes) => {
+      // what is looked up of every sample, [channels, time]
+      const looked = nodes.find(({ op }) => op.name === 'take')!
+      expect(looked.shape).toEqual([TINY.channels, time])
+      return [looked]
+    })
+    for await (const [t, [dx]] of found) {
       const times = range(0, time).filter((i) =>
-        range(0, TINY.channels).some((c) => found[c * time + i] !== 0),
+        range(0, TINY.channels).some((c) => dx![c * time + i] !== 0),
       )
       expect(times).toEqual(range(0, t + 1))
     }
@@ -109,45 +86,20 @@ describe('causality', () => {
       for (const key of Object.keys(weights)) if (key.startsWith(name)) weights[key]!.fill(0)
     }
     only('tier.0.0.ssm.c')
-    const { logits, states } = buildCausal(network, time, 'float64')
-    const program = await (await engine()).compile({ logits })
-    const feeds = { ...typed(weights, 'float64'), ...silence(states) }
-    const run = async (of: Uint8Array) =>
-      (await program.run({ ...feeds, codes: Int32Array.from(of) })).logits!
-    const before = await run(codes)
-    for (const t of [0, 4, 5, 11, 12]) {
-      const after = await run(codes.with(t, 255 - codes[t]!))
-      const rows = range(0, time).filter((row) =>
-        range(row * 256, row * 256 + 256).some((i) => before[i] !== after[i]),
-      )
+    const at = { codes, samples: [0, 4, 5, 11, 12] }
+    for await (const [t, times] of changedBy(network, weights, at)) {
       // itself, and everything from the next step of the middle tier on
-      expect(rows).toEqual([...new Set([t, ...range(3 * Math.floor(t / 3) + 3, time)])])
+      expect(times).toEqual([...new Set([t, ...range(3 * Math.floor(t / 3) + 3, time)])])
     }
   })
 })
 
 describe('gradients', () => {
   it.each(['gelu', 'glu'] as const)('equal central differences, with %s', async (mix) => {
-    // fewer levels: every number of every parameter is moved
-    const config = { ...TINY, mix, channels: 2, levels: 7 as 256 }
-    const network = sashimiNetwork(config)
-    const declared = [...buildCausal(network, PERIOD).p.declared.values()]
-    const shapes: Record<string, Shape> = Object.fromEntries([
-      ...declared.map(({ name, shape }) => [name, shape]),
-      ...network.stateShapes.map((shape, i) => [`state.${i}`, shape]),
-    ])
+    const network = sashimiNetwork({ ...TINY, mix, channels: 2, levels: 7 as 256 })
     const codes = Int32Array.from(randomCodes(2 * PERIOD, 3), (code) => code % 7)
-    const error = await gradientError(
-      shapes,
-      ({ codes, ...inputs }, graph) => {
-        const p = new Parameters(graph)
-        for (const { name } of declared) p.tensors.set(name, inputs[name]!)
-        const states = network.stateShapes.map((_, i) => inputs[`state.${i}`]!)
-        return network.forward(p, codes!, states).logits
-      },
-      { ints: { codes }, draw: (random) => 0.6 * random.normal() },
-    )
-    expect(error).toBeLessThan(1e-6)
+    const draw: CheckOptions['draw'] = (random) => 0.6 * random.normal()
+    expect(await causalGradientError(network, codes, { draw })).toBeLessThan(1e-6)
   })
 })
 
@@ -156,36 +108,17 @@ describe('the learner', () => {
     ['one stretch', 1000, 90, 90],
     ['several stretches', 120, 500, 480],
   ])('finds what one undivided graph finds: %s', async (_, stretch, context, length) => {
-    const parameters = weightsOf(TINY, 4)
+    const weights = weightsOf(TINY, 4)
     const stage = { context, part: 'all' } as const
     const learner = await CausalLearner.open(await engine(), { ...network, stretch }, stage)
     expect(learner.segmentLength).toBe(length)
     const segments = [4, 5].map((seed) => randomCodes(length + 1, seed))
-    const { nats, targets, gradients: found } = await learner.learn(parameters, segments)
-    const expected = await undivided(network, parameters, segments)
-    expect(targets).toBe(2 * length)
-    expect(Math.abs(nats / expected.nats - 1)).toBeLessThan(1e-5)
-    expect(Object.keys(found)).toEqual(Object.keys(parameters))
-    for (const [name, array] of Object.entries(expected.gradients)) {
-      expect(distance(found[name]!, array), name).toBeLessThan(3e-4)
-    }
-    const scored = await learner.score(parameters, segments)
-    expect(Math.abs(scored.nats / nats - 1)).toBeLessThan(1e-5)
+    await expectLearnsAsUndivided(learner, network, { weights, segments, tolerance: 3e-4 })
     await learner.dispose()
   })
 
-  it('gives the same bits for the same codes, and the same initial values for a seed', async () => {
-    const model = sashimi(TINY)
-    expect(model.initialise(7)).toEqual(model.initialise(7))
-    const segments = [randomCodes(241, 7)]
-    const once = async () => {
-      const learner = await model.learner(await engine(), { context: 240, part: 'all' })
-      const { nats, gradients } = await learner.learn(model.initialise(7), segments, 0)
-      await learner.dispose()
-      return { nats, gradients }
-    }
-    expect(await once()).toEqual(await once())
-  })
+  it('gives the same bits for the same codes, and the same initial values for a seed', () =>
+    expectSameBits(sashimi(TINY), 240))
 
   it('cuts stretches into whole steps', () => {
     const period = fc.integer({ min: 1, max: 40 })

@@ -2,9 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { UsageError } from '../../src/base/errors.js'
-import type { Values } from '../../src/engine/index.js'
-import { type DType, gradients, input, type Shape } from '../../src/graph/index.js'
-import { buildCausal, type CausalNetwork } from '../../src/models/causal-network.js'
+import type { Shape } from '../../src/graph/index.js'
+import type { CausalNetwork } from '../../src/models/causal-network.js'
 import { STRETCH, stretches } from '../../src/models/causal-plan.js'
 import { presets } from '../../src/models/index.js'
 import type { Arrays } from '../../src/models/model.js'
@@ -15,20 +14,21 @@ import {
   wavenetForward,
   wavenetPresets,
 } from '../../src/models/wavenet.js'
-import { Parameters } from '../../src/nn/parameters.js'
-import { engine, gradientError } from '../graph/gradcheck.js'
-import { expectGeneratedAsScored, natsOfAll, range, reach, silence, undivided } from './causal.js'
+import { type CheckOptions, engine } from '../graph/gradcheck.js'
 import {
-  distance,
-  natsOf,
-  normals,
-  once,
-  randomCodes,
-  runPieces,
-  splits,
-  stir,
-  typed,
-} from './tiny.js'
+  causalGradientError,
+  changedBy,
+  expectForwardIsStep,
+  expectGeneratedAsScored,
+  expectLearnsAsUndivided,
+  expectSameBits,
+  gradientsAt,
+  natsOfAll,
+  range,
+  reach,
+  TYPES,
+} from './causal.js'
+import { distance, natsOf, randomCodes, stir } from './tiny.js'
 
 /** Sees 15 samples. No two widths are equal: a wrong axis does not fit. */
 const TINY: WaveNetConfig = {
@@ -61,30 +61,10 @@ const randomParameters = (config: WaveNetConfig, seed: number): Arrays =>
   stir(wavenet(config).initialise(seed), seed)
 
 describe('forward = step', () => {
-  const types: [Exclude<DType, 'int32'>, number][] = [
-    ['float64', 1e-10],
-    ['float32', 1e-5],
-  ]
-  it.each(types)('for any split, in %s', async (dtype, tolerance) => {
-    const time = 60
-    const network = networkOf({ ...TINY, kernel: 3 })
-    const parameters = typed(randomParameters({ ...TINY, kernel: 3 }, 1), dtype)
-    const codes = Int32Array.from(randomCodes(time, 1))
-    const feeds = { codes: { values: codes as Values, perSample: 1 } }
-    const programOf = once(async (length) => {
-      const { logits, next } = buildCausal(network, length, dtype)
-      return (await engine()).compile({ logits, ...next })
-    })
-    const whole = await runPieces(programOf, [time], feeds, parameters)
-    expect(whole.logits).toHaveLength(time * 256)
-    const check = async (pieces: number[]) => {
-      const found = await runPieces(programOf, pieces, feeds, parameters)
-      for (const [name, values] of Object.entries(whole)) {
-        expect(distance(found[name]!, values), name).toBeLessThan(tolerance)
-      }
-    }
-    await check(Array(time).fill(1))
-    await fc.assert(fc.asyncProperty(splits(time, [1, 2, 5, 21]), check), { numRuns: 8, seed: 1 })
+  it.each(TYPES)('for any split, in %s', async (...type) => {
+    const config = { ...TINY, kernel: 3 }
+    const how = { time: 60, lengths: [1, 2, 5, 21], numRuns: 8 }
+    await expectForwardIsStep(networkOf(config), randomParameters(config, 1), type, how)
   })
 })
 
@@ -93,25 +73,17 @@ describe('causality', () => {
   const codes = randomCodes(time, 2)
 
   it('by gradient: a prediction depends on the newest 15 samples, and on nothing else', async () => {
-    const { p, logits, states } = buildCausal(networkOf(TINY), time, 'float64')
-    // what is looked up of every sample, [channels, time]
-    const looked = p.graph.nodes.find((node) => node.op.name === 'take')!
-    expect(looked.shape).toEqual([TINY.channels, time])
-    const dy = input(p.graph, 'dy', logits.shape)
-    const dx = gradients([[logits, dy]], [looked])[0]!
-    const program = await (await engine()).compile({ dx })
-    const feeds = {
-      ...typed(randomParameters(TINY, 2), 'float64'),
-      ...silence(states),
-      codes: Int32Array.from(codes),
-    }
     const seen = new Set<number>()
-    for (const t of [0, 1, 7, ...range(14, time)]) {
-      const only = new Float64Array(time * 256)
-      only.set(normals(256, 2, t), t * 256)
-      const found = (await program.run({ ...feeds, dy: only })).dx!
+    const at = { codes, samples: [0, 1, 7, ...range(14, time)] }
+    const found = gradientsAt(networkOf(TINY), randomParameters(TINY, 2), at, (nodes) => {
+      // what is looked up of every sample, [channels, time]
+      const looked = nodes.find(({ op }) => op.name === 'take')!
+      expect(looked.shape).toEqual([TINY.channels, time])
+      return [looked]
+    })
+    for await (const [t, [dx]] of found) {
       const times = range(0, time).filter((i) =>
-        range(0, TINY.channels).some((c) => found[c * time + i] !== 0),
+        range(0, TINY.channels).some((c) => dx![c * time + i] !== 0),
       )
       for (const i of times) seen.add(t - i)
       expect(times).toContain(t)
@@ -121,18 +93,9 @@ describe('causality', () => {
   })
 
   it('by change: another sample changes the 15 predictions after it, and no other', async () => {
-    const { logits, states } = buildCausal(networkOf(TINY), time, 'float64')
-    const program = await (await engine()).compile({ logits })
-    const feeds = { ...typed(randomParameters(TINY, 2), 'float64'), ...silence(states) }
-    const run = async (of: Uint8Array) =>
-      (await program.run({ ...feeds, codes: Int32Array.from(of) })).logits!
-    const before = await run(codes)
-    for (const t of [0, 11, 30, 45]) {
-      const after = await run(codes.with(t, 255 - codes[t]!))
-      const rows = range(0, time).filter((row) =>
-        range(row * 256, row * 256 + 256).some((i) => before[i] !== after[i]),
-      )
-      expect(rows).toEqual(range(t, Math.min(time, t + FIELD)))
+    const at = { codes, samples: [0, 11, 30, 45] }
+    for await (const [t, times] of changedBy(networkOf(TINY), randomParameters(TINY, 2), at)) {
+      expect(times).toEqual(range(t, Math.min(time, t + FIELD)))
     }
   })
 
@@ -145,26 +108,10 @@ describe('causality', () => {
 
 describe('gradients', () => {
   it('equal central differences, of parameters and of states', async () => {
-    // fewer levels: every number of every parameter is moved
-    const config = { ...TINY, levels: 7 as 256 }
-    const network = networkOf(config)
-    const declared = [...buildCausal(network, 1).p.declared.values()]
-    const shapes: Record<string, Shape> = Object.fromEntries([
-      ...declared.map(({ name, shape }) => [name, shape]),
-      ...network.stateShapes.map((shape, i) => [`state.${i}`, shape]),
-    ])
+    const network = networkOf({ ...TINY, levels: 7 as 256 })
     const codes = Int32Array.from(randomCodes(9, 3), (code) => code % 7)
-    const error = await gradientError(
-      shapes,
-      ({ codes, ...inputs }, graph) => {
-        const p = new Parameters(graph)
-        for (const { name } of declared) p.tensors.set(name, inputs[name]!)
-        const states = network.stateShapes.map((_, i) => inputs[`state.${i}`]!)
-        return network.forward(p, codes!, states).logits
-      },
-      { ints: { codes }, draw: (random) => 0.7 * random.normal() },
-    )
-    expect(error).toBeLessThan(1e-6)
+    const draw: CheckOptions['draw'] = (random) => 0.7 * random.normal()
+    expect(await causalGradientError(network, codes, { draw })).toBeLessThan(1e-6)
   })
 })
 
@@ -173,38 +120,17 @@ describe('the learner', () => {
     ['one stretch', 300, 300],
     ['two stretches', STRETCH + 3, STRETCH + 2],
   ])('finds what one undivided graph finds: %s', async (_, context, length) => {
-    const parameters = randomParameters(TINY, 4)
+    const weights = randomParameters(TINY, 4)
     const learner = await wavenet(TINY).learner(await engine(), { context, part: 'all' })
     expect(learner.segmentLength).toBe(length)
     expect(learner.lead).toBe(0)
     const segments = [4, 5].map((seed) => randomCodes(length + 1, seed))
-    const { nats, targets, gradients: found } = await learner.learn(parameters, segments, 0)
-    const expected = await undivided(networkOf(TINY), parameters, segments)
-    expect(targets).toBe(2 * length)
-    expect(Math.abs(nats / expected.nats - 1)).toBeLessThan(1e-5)
-    expect(Object.keys(found)).toEqual(Object.keys(parameters))
-    for (const [name, array] of Object.entries(expected.gradients)) {
-      expect(distance(found[name]!, array), name).toBeLessThan(1e-4)
-    }
-    const scored = await learner.score(parameters, segments)
-    expect(scored.targets).toBe(targets)
-    expect(Math.abs(scored.nats / nats - 1)).toBeLessThan(1e-5)
+    await expectLearnsAsUndivided(learner, networkOf(TINY), { weights, segments })
     await learner.dispose()
   })
 
-  it('gives the same bits for the same codes, and the same initial values for a seed', async () => {
-    const model = wavenet(TINY)
-    expect(model.initialise(7)).toEqual(model.initialise(7))
-    expect(model.initialise(7)).not.toEqual(model.initialise(8))
-    const segments = [randomCodes(401, 7)]
-    const once = async () => {
-      const learner = await model.learner(await engine(), { context: 400, part: 'all' })
-      const { nats, gradients } = await learner.learn(model.initialise(7), segments, 0)
-      await learner.dispose()
-      return { nats, gradients }
-    }
-    expect(await once()).toEqual(await once())
-  })
+  it('gives the same bits for the same codes, and the same initial values for a seed', () =>
+    expectSameBits(wavenet(TINY), 400))
 
   it('refuses to train a local part, and steps that do not fit', async () => {
     const model = wavenet(TINY)
