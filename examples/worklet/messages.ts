@@ -8,15 +8,21 @@ export interface Load {
   recording: string
 }
 
+/** How samples are drawn; may change while they are made. */
+export interface Sampling {
+  temperature: number
+  /** Share of the likeliest codes that are drawn from. */
+  topP: number
+}
+
 /** One continuation. */
-export interface Take {
+export interface Take extends Sampling {
   type: 'take'
   precision: 'int8' | 'f32'
   /** Samples of history that a prediction sees. */
   context: number
   /** Seconds of the recording that the model hears before. */
   promptSeconds: number
-  temperature: number
   seed: number
   /** Seconds to make; Infinity goes on until it is stopped. */
   seconds: number
@@ -26,7 +32,7 @@ export interface Take {
   memory?: SharedArrayBuffer
 }
 
-export type ToWorker = Load | Take | { type: 'temperature'; temperature: number } | { type: 'stop' }
+export type ToWorker = Load | Take | ({ type: 'sampling' } & Sampling) | { type: 'stop' }
 
 export type FromWorker =
   | { type: 'loading'; bytes: number; total: number | undefined }

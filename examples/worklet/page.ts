@@ -1,6 +1,6 @@
 /** The page: what may be chosen, what is going on, what is heard. */
 import { ringMemory } from './channel.js'
-import type { FromWorker, Played, ToWorker } from './messages.js'
+import type { FromWorker, Played, Sampling, ToWorker } from './messages.js'
 import { Scope } from './scope.js'
 
 const element = <T extends HTMLElement>(id: string) => document.getElementById(id) as T
@@ -107,13 +107,17 @@ async function start(): Promise<void> {
       precision: select('precision').value as 'int8' | 'f32',
       context: Number(select('context').value),
       promptSeconds: Number(input('prompt').value),
-      temperature: Number(input('temperature').value),
+      ...sampling(),
       seed: Number(input('seed').value) >>> 0,
       ...{ seconds, player: port1 },
       ...(memory && { memory }),
     },
     [port1],
   )
+}
+
+function sampling(): Sampling {
+  return { temperature: Number(input('temperature').value), topP: Number(input('top-p').value) }
 }
 
 function stop(): void {
@@ -194,7 +198,7 @@ if (own !== null) {
   if (select('checkpoint').value !== own)
     select('checkpoint').add(new Option(own, own, true, true), 0)
 }
-for (const name of ['seconds', 'precision', 'temperature', 'seed', 'prompt', 'volume']) {
+for (const name of ['seconds', 'precision', 'temperature', 'top-p', 'seed', 'prompt', 'volume']) {
   const value = asked.get(name)
   if (value === null) continue
   const choice = element<HTMLInputElement | HTMLSelectElement>(name)
@@ -203,12 +207,13 @@ for (const name of ['seconds', 'precision', 'temperature', 'seed', 'prompt', 'vo
   if (choice.value === '' && Number(value) > 0)
     select(name).add(new Option(`${value} s`, value, true, true))
 }
-const showTemperature = () =>
-  show('temperature-shown', Number(input('temperature').value).toFixed(2))
-showTemperature()
-input('temperature').oninput = () => {
-  showTemperature()
-  tell({ type: 'temperature', temperature: Number(input('temperature').value) })
+for (const id of ['temperature', 'top-p']) {
+  const shown = () => show(`${id}-shown`, Number(input(id).value).toFixed(2))
+  shown()
+  input(id).oninput = () => {
+    shown()
+    tell({ type: 'sampling', ...sampling() })
+  }
 }
 input('volume').oninput = () => {
   if (take) take.gain.gain.value = Number(input('volume').value)

@@ -8,7 +8,7 @@ import {
 } from 'longwave/generate'
 import type { TrainedModel } from 'longwave/models'
 import { Writer } from './channel.js'
-import type { FromWorker, Load, Take, ToWorker } from './messages.js'
+import type { FromWorker, Load, Sampling, Take, ToWorker } from './messages.js'
 import { Pace } from './pace.js'
 
 /** Samples of a block: 20 ms at 16 kHz. */
@@ -17,7 +17,7 @@ const BLOCK = 320
 const LARGE = 1e6
 /** Seconds of the recording that are heard before the model goes on. */
 const LEAD = 2
-/** Seconds that a fast model is ahead of the player, so that a new temperature is heard soon. */
+/** Seconds that a fast model is ahead of the player, so that another temperature is heard soon. */
 const AHEAD = 2
 
 const tell = (message: FromWorker) => self.postMessage(message)
@@ -36,7 +36,7 @@ interface Primed {
 let loaded: Promise<Loaded> | undefined
 /** Streams that have heard their prompt, to begin again at once. */
 let primed: { key: string; made: Promise<Primed> } | undefined
-let temperature = 1
+let sampling: Sampling = { temperature: 1, topP: 1 }
 let stop = new AbortController()
 /** The take before: a stream makes one at a time. */
 let running: Promise<void> = Promise.resolve()
@@ -51,8 +51,10 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
     return
   }
   if (data.type === 'stop') return stop.abort()
-  temperature = data.temperature
+  sampling = samplingOf(data)
 }
+
+const samplingOf = ({ temperature, topP }: Sampling): Sampling => ({ temperature, topP })
 
 function fail(thrown: unknown): void {
   if (thrown instanceof DOMException && thrown.name === 'AbortError') return
@@ -94,7 +96,7 @@ async function read({ checkpoint, recording }: Load): Promise<Loaded> {
 
 async function play(take: Take, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
-  temperature = take.temperature
+  sampling = samplingOf(take)
   if (!loaded) return
   const model = await loaded
   const { stream, start, prompt } = await prime(model, take, signal)
@@ -121,7 +123,7 @@ async function play(take: Take, signal: AbortSignal): Promise<void> {
     const began = performance.now()
     for await (const codes of stream.generate({
       samples: Math.min(BLOCK, total - made),
-      temperature,
+      ...sampling,
     })) {
       writer.write(quantizer.decode(codes) as Float32Array<ArrayBuffer>)
       made += codes.length
