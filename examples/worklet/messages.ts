@@ -23,6 +23,8 @@ export interface Take extends Sampling {
   context: number
   /** Seconds of the recording that the model hears before. */
   promptSeconds: number
+  /** Whether the forecast stands still after them. */
+  hold: boolean
   seed: number
   /** Seconds to make; Infinity goes on until it is stopped. */
   seconds: number
@@ -36,7 +38,16 @@ export type ToWorker = Load | Take | ({ type: 'sampling' } & Sampling) | { type:
 
 export type FromWorker =
   | { type: 'loading'; bytes: number; total: number | undefined }
-  | { type: 'loaded'; sampleRate: number; context: number; parameters: number; seconds: number }
+  | {
+      type: 'loaded'
+      sampleRate: number
+      context: number
+      parameters: number
+      /** Whether there is a forecast to hold. */
+      canHold: boolean
+      /** Of the recording. */
+      seconds: number
+    }
   | { type: 'priming'; samples: number; total: number }
   /** `heard` samples at the start are of the recording; `speed` in samples/s, of the model alone. */
   | { type: 'made'; samples: number; heard: number; speed: number; startsIn: number | undefined }

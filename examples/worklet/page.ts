@@ -58,6 +58,7 @@ function ready(loaded: NonNullable<typeof model>): void {
   const most = Math.max(1, Math.floor(seconds))
   input('prompt').max = String(most)
   input('prompt').value = String(Math.min(Number(input('prompt').value), most))
+  input('hold').disabled = !loaded.canHold
   element('about').textContent =
     `${parameters.toLocaleString('en')} parameters, ${sampleRate.toLocaleString('en')} samples a second`
   element<HTMLButtonElement>('start').disabled = false
@@ -107,6 +108,7 @@ async function start(): Promise<void> {
       precision: select('precision').value as 'int8' | 'f32',
       context: Number(select('context').value),
       promptSeconds: Number(input('prompt').value),
+      hold: model.canHold && input('hold').checked,
       ...sampling(),
       seed: Number(input('seed').value) >>> 0,
       ...{ seconds, player: port1 },
@@ -218,6 +220,7 @@ for (const id of ['temperature', 'top-p']) {
 input('volume').oninput = () => {
   if (take) take.gain.gain.value = Number(input('volume').value)
 }
+if (asked.get('hold') === '0') input('hold').checked = false
 element('dice').onclick = () => {
   input('seed').value = String(crypto.getRandomValues(new Uint16Array(1))[0]!)
 }

@@ -1,6 +1,7 @@
 /** The Worker: fetches a model and a recording, primes, and makes samples ahead of the player. */
 import { decodeAudio, downmix, resample } from 'longwave/audio'
 import {
+  canHold,
   fetchCheckpoint,
   type ModelStream,
   openStream,
@@ -77,6 +78,7 @@ async function load(request: Load): Promise<void> {
   tell({
     type: 'loaded',
     ...{ sampleRate: audio.sampleRate, context: model.context, parameters: model.size },
+    canHold: canHold(model),
     seconds: codes.length / audio.sampleRate,
   })
 }
@@ -143,8 +145,8 @@ async function play(take: Take, signal: AbortSignal): Promise<void> {
 
 /** A stream that has heard the prompt of a take; the same as the last time where that will do. */
 async function prime(model: Loaded, take: Take, signal: AbortSignal): Promise<Primed> {
-  const { precision, context, promptSeconds } = take
-  const key = JSON.stringify([precision, context, promptSeconds])
+  const { precision, context, promptSeconds, hold } = take
+  const key = JSON.stringify([precision, context, promptSeconds, hold])
   if (primed?.key === key) {
     const known = await primed.made.catch(() => undefined)
     if (known) return known
@@ -157,7 +159,7 @@ async function prime(model: Loaded, take: Take, signal: AbortSignal): Promise<Pr
   async function open(): Promise<Primed> {
     const isShared = take.memory && navigator.hardwareConcurrency > 1 && model.model.size > LARGE
     const threads = isShared ? 2 : 1
-    const stream = await openStream(model, { precision, context, threads })
+    const stream = await openStream(model, { precision, context, hold, threads })
     const prompt = model.codes.subarray(0, Math.round(promptSeconds * model.audio.sampleRate))
     const total = prompt.length
     await stream.prime(prompt, {

@@ -25,6 +25,8 @@ interface MakerOptions {
   precision?: Precision
   /** Numbers of what is remembered; as `precision` by default. */
   cache?: CacheType | undefined
+  /** Whether the forecast stands still after the prompt. */
+  hold?: boolean
   /** Of what takes the prompt in. */
   engine?: EngineOptions
 }
@@ -44,13 +46,13 @@ export async function openMaker(trained: Trained, options: MakerOptions): Promis
 
 async function generatorOptions(
   { model }: Trained,
-  { context, precision = 'f32', cache = precision, engine = {} }: MakerOptions,
+  { context, precision = 'f32', cache = precision, hold = false, engine = {} }: MakerOptions,
 ): Promise<GeneratorOptions> {
   const { threads: given = 0 } = engine
   // where the engine makes the samples too, the work of one is too small to be shared
   const opened = await Engine.open({ ...engine, threads: model.stepForm ? given : given || 1 })
   const threads = Math.min(given || Math.min(2, availableParallelism()), MOST_THREADS)
-  return { context, precision, cache, engine: opened, threads }
+  return { context, precision, cache, hold, engine: opened, threads }
 }
 
 /**

@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import { FileError } from '../base/errors.js'
 import { Engine } from '../engine/index.js'
 import { baselines, commonStart, evaluate, orderZeroBits, type Recording } from '../eval/index.js'
+import { canHold } from '../generate/index.js'
 import { openTrained, type Trained } from './checkpoint.js'
 import { figures, make } from './continuation.js'
 import { formatCount } from './numbers.js'
@@ -21,9 +22,7 @@ const AUDIO = /\.(wav|flac|mp3|ogg|oga|opus)$/i
 const SCORED = 5
 /** Seconds of the recording that are heard and drawn before what is new, and of what is new. */
 const BEFORE = 2
-const NEW = 1
-/** With rarer codes the bundled model bursts out sooner or later (docs/log.md): its notes are to fade instead. */
-const SAMPLING = { temperature: 1, topP: 0.9 }
+const NEW = 2
 
 /** The folder that `checkpoints` and `samples` lie in. */
 const PACKAGE = fileURLToPath(new URL('../../', import.meta.url))
@@ -123,7 +122,8 @@ async function proceed(
   const wish = {
     samples: NEW * audio.sampleRate,
     context,
-    sampling: SAMPLING,
+    sampling: { temperature: 1 },
+    hold: canHold(trained.model), // else the bundled model bursts out sooner or later (docs/log.md)
     seed: 0,
   }
   const made = await make(trained, { prompt, ...wish }, line)

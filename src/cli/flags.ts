@@ -72,6 +72,7 @@ export const samplingFlags = {
     whole: true,
   }).optional(),
   topP: number('--top-p', 'a share above 0, at most 1', { above: 0, to: 1 }).optional(),
+  hold: z.boolean().default(false),
   seed: number('--seed', 'a whole number from 0 to 4294967295', {
     from: 0,
     to: 0xffffffff,
@@ -91,6 +92,7 @@ export function withSampling(command: Command): Command {
     .option('--temperature <t>', '1 as the model learned it, 0 always the likeliest (default: 1)')
     .option('--top-k <n>', 'draw from the n likeliest codes')
     .option('--top-p <share>', 'draw from the likeliest codes that hold this share')
+    .option('--hold', 'let the end of the prompt sound on: its forecast adapts no further')
     .option('--seed <n>', 'the same seed gives the same samples (default: 0)')
 }
 

@@ -56,7 +56,7 @@ export function generateCommand(): Command {
 }
 
 async function generate(flags: Flags): Promise<number> {
-  const { out, picture, seed, precision, temperature, topK, topP, backend, threads } = flags
+  const { out, picture, seed, precision, hold, temperature, topK, topP, backend, threads } = flags
   const cache = flags.cache ?? precision
   const trained = openTrained(flags.checkpoint)
   const { model, audio } = trained
@@ -69,7 +69,7 @@ async function generate(flags: Flags): Promise<number> {
   const engine = { backend, threads }
   const sampling = { temperature, ...(topK && { topK }), ...(topP && { topP }) }
   const samples = Math.max(1, Math.round(flags.seconds * audio.sampleRate))
-  const wish = { prompt, samples, context, precision, cache, sampling, seed, engine }
+  const wish = { prompt, samples, context, precision, cache, hold, sampling, seed, engine }
   const made =
     flags.voices > 1
       ? await makeVoices(trained, flags.voices, wish, line)
@@ -99,6 +99,7 @@ async function generate(flags: Flags): Promise<number> {
       temperature,
       topK: topK ?? null,
       topP: topP ?? null,
+      hold,
       seed,
       out,
       picture: picture ?? null,

@@ -68,10 +68,10 @@ async function play(flags: Flags, out: Writable & { isTTY?: boolean }): Promise<
   const prompt = await readPrompt(flags, trained.audio)
   const line = progressLine()
   const { signal, release } = stopOnSignal(line)
-  const { backend, threads, precision, cache, seed, context = trained.context } = flags
+  const { backend, threads, precision, cache, hold, seed, context = trained.context } = flags
   const engine = { backend, threads }
   const stream = new ModelStream(
-    await openMaker(trained, { context, precision, cache, engine }),
+    await openMaker(trained, { context, precision, cache, hold, engine }),
     seed,
   )
   try {

@@ -13,6 +13,7 @@ export { ModelStream, type StreamSnapshot } from './model-stream.js'
 export { ModelVoices, type VoicesOptions } from './model-voices.js'
 export {
   type Checkpoint,
+  canHold,
   type GeneratorOptions,
   type OpenVoicesOptions,
   openGenerator,

@@ -33,6 +33,12 @@ export interface GeneratorOptions {
   /** The same bits on every machine also in f32, for up to twice the time. int8 always has them. */
   exact?: boolean
   /**
+   * Lets the forecast of the model stand still after a prompt, where else it adapts to what is made as it
+   * did to the recording: the sound of the prompt's end goes on, and neither bursts nor dies. What
+   * is drawn then is no longer the model's own prediction, the one that is scored.
+   */
+  hold?: boolean
+  /**
    * Takes long prompts in. By default opened when needed, where ONNX Runtime is installed; null, and
    * browsers, take them in sample by sample.
    */
@@ -74,6 +80,7 @@ export async function openGenerator(
     const got = options.engine === null ? 'no engine' : precision === 'f32' ? cache : precision
     throw noStepForm(model, 'f32, and an engine', got)
   }
+  if (options.hold) throw noForecast(model)
   checkContext(context)
   return model.generator(await engineOf(options), weights, context)
 }
@@ -83,8 +90,10 @@ async function stepOptions(
   model: Model,
   options: GeneratorOptions,
 ): Promise<Omit<StepOptions, 'voices'>> {
-  const { context = model.context, precision = 'f32', cache = precision, calibration } = options
+  const { context = model.context, precision = 'f32', cache = precision } = options
+  const { calibration, hold = false } = options
   checkContext(context)
+  if (hold && !canHold(model)) throw noForecast(model)
   const exact = options.exact ?? precision === 'int8'
   const kernels = await loadKernels({ exact })
   const threads = threadsOf(options)
@@ -96,7 +105,7 @@ async function stepOptions(
     return opened
   }
   const engine = options.engine === null ? null : open
-  return { context, precision, cache, kernels, team, calibration, engine }
+  return { context, precision, cache, kernels, team, calibration, hold, engine }
 }
 
 /** How many threads there are to be, as far as they can be had here. */
@@ -124,6 +133,19 @@ function checkContext(context: number): void {
 
 async function engineOf({ engine, threads }: GeneratorOptions): Promise<Engine> {
   return engine ?? Engine.open(threads === undefined ? {} : { threads })
+}
+
+/** Whether a model has a forecast that `hold` is for. */
+export function canHold({ stepForm }: Model): boolean {
+  return Object.values(stepForm?.feeds ?? {}).includes('forecast')
+}
+
+function noForecast({ family }: Model): UsageError {
+  return new UsageError({
+    fact: `This ${family} has no forecast that could be held.`,
+    expected: 'a flagship with a forecast, such as the preset `longwave`',
+    hint: 'leave `hold` out',
+  })
 }
 
 function noStepForm(model: Model, expected: string, got: string): UsageError {

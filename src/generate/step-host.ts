@@ -90,6 +90,11 @@ export class StepHost {
     if (this.#row) this.#forecaster.run(codes)
   }
 
+  /** Lets the forecast stand still from here on. */
+  hold(): void {
+    this.#forecaster.hold()
+  }
+
   /** Writes what a cache remembers of the first tokens of a phase. */
   remember(cache: string, phase: number, rows: Float32Array): void {
     this.runtime.remember(cache, phase, 0, rows, this.#voice)

@@ -20,6 +20,8 @@ export interface StepOptions {
   calibration?: Uint8Array | undefined
   /** Opened when the first prompt is long enough to need it; null, or nothing opened, for none. */
   engine: (() => Promise<Engine | undefined>) | null
+  /** Whether the forecast stands still after a prompt. */
+  hold: boolean
   /** How many streams there are. */
   voices: number
 }
@@ -95,6 +97,7 @@ export class StepVoices {
       await this.#step(host, history.subarray(from), onProgress)
     }
     host.take(codes.at(-1) ?? SILENCE)
+    if (this.#options.hold) host.hold()
   }
 
   async #hear(host: StepHost, codes: Int32Array): Promise<void> {

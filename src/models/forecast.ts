@@ -39,6 +39,7 @@ export class Forecaster implements Recordable {
   #logScale = 0
   /** Of the newest sample: its error in scales. */
   #surprise = 0
+  #isHeld = false
 
   /** @param table [256] the value of each code */
   constructor(table: Float32Array) {
@@ -61,6 +62,16 @@ export class Forecaster implements Recordable {
     }
   }
 
+  /**
+   * Stands still from here on, for a model that goes on with the recording: what follows the samples
+   * that are drawn from it can grow without end, or die (docs/log.md). The spectrum of the last quarter
+   * of a second is kept, and how wrong the forecast has lately been.
+   */
+  hold(): void {
+    this.#predictor.hold()
+    this.#isHeld = true
+  }
+
   record(tape: Tape): void {
     this.#predictor.record(tape)
     tape.array(this.#squares)
@@ -69,13 +80,14 @@ export class Forecaster implements Recordable {
     this.#rounding = tape.number(this.#rounding)
     this.#logScale = tape.number(this.#logScale)
     this.#surprise = tape.number(this.#surprise)
+    this.#isHeld = tape.number(Number(this.#isHeld)) === 1
   }
 
   #take(code: number): void {
     const value = this.#table[code]!
     const error = value - this.#mean
     this.#surprise = error * Math.exp(-this.#logScale)
-    for (let i = 0; i < DECAYS.length; i++) {
+    for (let i = 0; i < DECAYS.length && !this.#isHeld; i++) {
       this.#squares[i]! += DECAYS[i]! * (error * error - this.#squares[i]!)
     }
     this.#predictor.update(value, this.#widths[code]!)

@@ -11,6 +11,7 @@ import {
   STAGES,
   strongPredictor,
 } from '../../src/audio/index.js'
+import { burg } from '../../src/audio/prediction/burg.js'
 import { history } from '../../src/audio/prediction/history.js'
 import { leastSquares } from '../../src/audio/prediction/least-squares.js'
 import { normalisedLms } from '../../src/audio/prediction/lms.js'
@@ -166,6 +167,55 @@ describe('the strong predictor', () => {
   })
 })
 
+describe('the strong predictor, held', () => {
+  /** One that has heard tones, and is held. */
+  function held(): ReturnType<typeof strongPredictor> {
+    const predictor = strongPredictor()
+    const random = new Random(9)
+    const values = rounded(strings(8000).map((x) => x + 0.002 * random.normal()))
+    expectations(predictor, values)
+    predictor.hold()
+    return predictor
+  }
+
+  it('makes a sound that neither grows nor dies, of its own predictions and errors', () => {
+    const predictor = held()
+    const random = new Random(10)
+    const made = Float32Array.from({ length: 32_000 }, () => {
+      const mean = predictor.predict()
+      const drawn = mean + Math.sqrt(predictor.variance) * random.normal()
+      const code = encode(Float32Array.of(drawn))[0]!
+      predictor.update(table[code]!, widths[code]!)
+      return table[code]!
+    })
+    const level = (from: number, to: number) =>
+      apart(made.subarray(from, to), Array(to - from).fill(0))
+    const before = apart(strings(8000), Array(8000).fill(0), 4000)
+    for (let at = 0; at < made.length; at += 4000) {
+      expect(level(at, at + 4000) / before).toBeGreaterThan(1 / 4)
+      expect(level(at, at + 4000) / before).toBeLessThan(4)
+    }
+  })
+
+  it('learns nothing: the same past gives the same predictions', () => {
+    const predictor = held()
+    const chord = rounded(strings(8000))
+    const noise = Float64Array.from({ length: 4000 }, (_, i) => table[i % 7 === 0 ? 255 : 100]!)
+    const first = expectations(predictor, chord)
+    expectations(predictor, noise)
+    const again = expectations(predictor, chord)
+    // what it makes of the noise dies away
+    expect(apart(again, first, 7000)).toBeLessThan(1e-3)
+    expect(apart(again, chord, 7000)).toBeGreaterThan(1e-3)
+  })
+
+  it('before it has heard anything expects silence', () => {
+    const predictor = strongPredictor()
+    predictor.hold()
+    expect(expectations(predictor, rounded(strings(100))).every((x) => x === 0)).toBe(true)
+  })
+})
+
 describe('the parts of it', () => {
   it('history gives the last values, newest first, for as long as one likes', () => {
     const past = history(5)
@@ -200,6 +250,45 @@ describe('the parts of it', () => {
       fit.update(values[i]!)
     }
     expect(apart(fit.weights, [0.9, -0.6, 0.2, 0])).toBeLessThan(0.03)
+  })
+
+  it('burg finds the weights of a linear process', () => {
+    const random = new Random(11)
+    const newest = history(4000)
+    for (let i = 0; i < 20_000; i++) {
+      const [a, b, c] = [0, 1, 2].map((back) => newest.values[newest.start + back]!)
+      newest.push(0.9 * a! - 0.6 * b! + 0.2 * c! + 0.1 * random.normal())
+    }
+    const values = newest.values.subarray(newest.start, newest.start + 4000)
+    expect(apart(burg(values, 4), [0.9, -0.6, 0.2, 0])).toBeLessThan(0.05)
+  })
+
+  it('burg makes stable weights of whatever comes, also of what grows', () => {
+    const signal = fc.record({
+      growth: fc.double({ min: 0.98, max: 1.02, noNaN: true }),
+      frequency: fc.double({ min: 0, max: Math.PI, noNaN: true }),
+      noise: fc.constantFrom(0, 1e-6, 0.1, 1),
+      seed: fc.nat(),
+    })
+    fc.assert(
+      fc.property(signal, ({ growth, frequency, noise, seed }) => {
+        const random = new Random(seed)
+        const wave = Float64Array.from(
+          { length: 400 },
+          (_, i) => growth ** i * Math.cos(frequency * i) + noise * random.normal(),
+        ).reverse()
+        const weights = burg(wave, 12)
+        // an impulse dies away, if slowly: no later stretch is louder
+        const made = [...new Array(12).fill(0), 1]
+        for (let i = 0; i < 60_000; i++) {
+          made.push(weights.reduce((sum, w, back) => sum + w * made[made.length - 1 - back]!, 0))
+        }
+        const loudest = (from: number) => Math.max(...made.slice(from, from + 20_000).map(Math.abs))
+        expect(loudest(40_000)).toBeLessThanOrEqual(loudest(20_000) * (1 + 1e-6))
+        expect(loudest(20_000)).toBeLessThanOrEqual(loudest(0) * (1 + 1e-6))
+      }),
+      { numRuns: 30, seed: 11 },
+    )
   })
 
   it('normalisedLms learns what is linear in its past, at any loudness', () => {
@@ -244,10 +333,10 @@ describe('the parts of it', () => {
     const wave = Float32Array.from({ length: 3000 }, (_, i) => 0.6 * Math.sin(w * i))
     const values = rounded(wave)
     const past = history(8)
-    const filter = roundingFilter(weights, past)
+    const filter = roundingFilter(past)
     const estimates = values.map((value) => {
       const predicted = dot(weights, 0, past.values, past.start, 8)
-      expect(filter.expect()).toBeGreaterThan(0)
+      expect(filter.expect(weights)).toBeGreaterThan(0)
       const cell = widths[cellOf(edges, value)]!
       filter.update(value, cell, predicted)
       const estimate = past.values[past.start]!

@@ -45,7 +45,7 @@ describeInBrowser('the example page', () => {
     const server = await serve(join(root, 'tiny'))
     const { page, errors } = await openPage(browser)
     try {
-      await page.goto(`${server.home}?checkpoint=/own/tiny/&seconds=20&prompt=1&top-p=1`)
+      await page.goto(`${server.home}?checkpoint=/own/tiny/&seconds=20&prompt=1`)
       await play(page)
       expect(await text(page, 'underruns')).toBe('0')
       expect(await text(page, 'played')).toBe('21.0 s') // one of the recording

@@ -6,7 +6,7 @@ import { demoCommand } from '../../src/cli/demo.js'
 import { put, tempFolder } from '../data/helpers.js'
 import { noisyTone, runCommand, TINY, tinyCheckpoint } from './tiny.js'
 
-/** A second is short at this rate. */
+/** Two seconds are short at this rate. */
 const RATE = 1000
 const SLOW = { ...TINY, audio: { ...TINY.audio, sampleRate: RATE } }
 
@@ -25,9 +25,9 @@ describe('longwave demo', () => {
     const wav = async (name: string) =>
       (await decodeAudio(new Uint8Array(readFileSync(join(out, name))))).channels[0]!
     const alone = await wav('continuation.wav')
-    expect(alone).toHaveLength(RATE)
+    expect(alone).toHaveLength(2 * RATE)
     const after = await wav('with-prompt.wav')
-    expect(after).toHaveLength(320 + RATE)
+    expect(after).toHaveLength(320 + 2 * RATE)
     expect(after.slice(320)).toEqual(alone)
     const png = readFileSync(join(out, 'continuation.png'))
     expect(png.subarray(1, 4).toString()).toBe('PNG')

@@ -8,6 +8,8 @@ import { generateCommand } from '../../src/cli/generate.js'
 import { put, tempFolder } from '../data/helpers.js'
 import { noisyTone, runCommand, TINY, tinyCheckpoint } from './tiny.js'
 
+const RECORDING = 'samples/bach_bwv855_prelude_excerpt.flac'
+
 function fixtures() {
   const dir = tempFolder()
   put(dir, { 'prompt.wav': noisyTone(400, 1), 'text.wav': 'this is no music' })
@@ -48,6 +50,7 @@ describe('longwave generate', () => {
       temperature: 1,
       topK: null,
       topP: null,
+      hold: false,
       seed: 0,
       out: paths.out,
     })
@@ -142,6 +145,35 @@ describe('longwave generate', () => {
   })
 })
 
+describe('the small checkpoint, held', () => {
+  it('goes on with the bundled recording neither louder nor as good as silent', async () => {
+    const out = join(tempFolder(), 'held.wav')
+    const run = await generate(
+      ...[
+        '--checkpoint',
+        'checkpoints/piano-small',
+        '--prompt',
+        RECORDING,
+        '--prompt-seconds',
+        '4',
+      ],
+      ...['--seconds', '1.5', '--hold', '--precision', 'int8', '--seed', '2', '--out', out],
+    )
+    expect(run.code).toBe(0)
+    const { channels } = await decodeAudio(new Uint8Array(readFileSync(out)))
+    const wave = channels[0]!
+    const quarter = 4000
+    const levels = Array.from({ length: wave.length / quarter }, (_, i) => {
+      const part = wave.subarray(i * quarter, (i + 1) * quarter)
+      return 10 * Math.log10(part.reduce((sum, x) => sum + x * x, 0) / quarter)
+    })
+    const [heard, made] = [levels.slice(0, 16), levels.slice(16)]
+    expect(made).toHaveLength(6)
+    expect(Math.max(...made)).toBeLessThan(Math.max(...heard) + 3)
+    expect(Math.min(...made)).toBeGreaterThan(Math.min(...heard) - 6)
+  })
+})
+
 describe('a bad wish', () => {
   const all = (paths: ReturnType<typeof fixtures>) => ({
     '--checkpoint': paths.checkpoint,
@@ -164,6 +196,7 @@ describe('a bad wish', () => {
     [{ '--voices': '0' }, 2, '--voices takes'],
     [{ '--cache': 'f8' }, 2, '--cache takes f32, f16 or int8'],
     [{ '--cache': 'int8' }, 2, 'int8 needs to hear'],
+    [{ '--hold': '' }, 2, 'has no forecast that could be held'],
     [{ '--precision': 'int8' }, 2, 'int8 needs to hear'],
     [{ '--backend': 'tpu' }, 2, '--backend takes cpu, webgpu, cuda'],
     [{ '--checkpoint': 'DIR/gone' }, 3, 'there is no folder'],
@@ -176,7 +209,11 @@ describe('a bad wish', () => {
   ])('%j ends with %i and says %s', async (change, code, words) => {
     const paths = fixtures()
     const args = Object.entries({ ...all(paths), ...change }).flatMap(([flag, value]) =>
-      value === undefined ? [] : [`${flag}=${value.replace('DIR', paths.dir)}`],
+      value === undefined
+        ? []
+        : value === ''
+          ? [flag]
+          : [`${flag}=${value.replace('DIR', paths.dir)}`],
     )
     const run = await generate(...args)
     expect([run.code, run.stdout]).toEqual([code, ''])

@@ -217,6 +217,52 @@ describe('a snapshot', () => {
   })
 })
 
+describe('a held forecast', () => {
+  const prompt = tonalCodes(6000, 8)
+  const make = async (options: GeneratorOptions, seed = 1) => {
+    const stream = await openStream(open(FORECAST), { engine, context: 240, seed, ...options })
+    await stream.prime(prompt)
+    const snapshot = stream.snapshot()
+    const codes: number[] = []
+    for await (const block of stream.generate({ samples: 200 })) codes.push(...block)
+    return { snapshot, codes }
+  }
+
+  it('draws other samples, the same for the same seed, and goes on from a snapshot', async () => {
+    const { codes: free } = await make({})
+    const { codes, snapshot } = await make({ hold: true })
+    // the logits of the first are there when the prompt ends
+    expect(codes[0]).toBe(free[0])
+    expect(codes).not.toEqual(free)
+    expect((await make({ hold: true, threads: 2 })).codes).toEqual(codes)
+    expect((await make({ hold: true }, 2)).codes).not.toEqual(codes)
+    const other = await openStream(open(FORECAST), { engine, context: 240 })
+    other.restore(snapshot)
+    const again: number[] = []
+    for await (const block of other.generate({ samples: 200 })) again.push(...block)
+    expect(again).toEqual(codes)
+  })
+
+  it('is let go by the next prompt', async () => {
+    const { codes } = await make({ hold: true })
+    const stream = await openStream(open(FORECAST), { engine, context: 240, seed: 1, hold: true })
+    await stream.prime(tonalCodes(500, 9))
+    for await (const _ of stream.generate({ samples: 50 }));
+    await stream.prime(prompt)
+    const again: number[] = []
+    for await (const block of stream.generate({ samples: 200 })) again.push(...block)
+    expect(again).toEqual(codes)
+  })
+
+  it.each([
+    ['no forecast', LOCAL],
+    ['no step form', PAPER],
+  ])('is refused of a model with %s', async (_, config) => {
+    const wish = openStream(open(config), { engine, hold: true })
+    await expect(wish).rejects.toThrow(/has no forecast that could be held/)
+  })
+})
+
 describe('int8', () => {
   it('is measured on the first prompt, which is near f32', async () => {
     const prompt = tonalCodes(700, 5)

@@ -70,6 +70,28 @@ describe.each(RECORDINGS)('of %s', (_, codes) => {
     }
   })
 
+  it('a copy of one that is held goes on as it would', () => {
+    const forecaster = new Forecaster(quantizer('mu-law').table)
+    forecaster.run(codes.subarray(0, 500))
+    forecaster.hold()
+    const saved = saveState(forecaster)
+    const rest = codes.subarray(500)
+    const rows = new Float32Array(rest.length * FORECAST_WIDTH)
+    forecaster.run(rest, rows)
+    // all but the first, which was looked for before
+    expect(same(rowAt(rows, 1), rowAt(whole, 501))).toBe(false)
+    const other = new Forecaster(quantizer('mu-law').table)
+    restoreState(other, saved)
+    const found = new Float32Array(rows.length)
+    other.run(rest, found)
+    expect(same(found, rows)).toBe(true)
+    // until it hears something new from the beginning
+    restoreState(other, saveState(new Forecaster(quantizer('mu-law').table)))
+    const fresh = new Float32Array(whole.length)
+    other.run(codes, fresh)
+    expect(same(fresh, whole)).toBe(true)
+  })
+
   it('history that was only heard gives the same rows after it', () => {
     for (const heard of [1, 33, 500]) {
       const rest = forecastOf(codes.subarray(heard), codes.subarray(0, heard))
@@ -167,6 +189,24 @@ describe('what rows say', () => {
     expect(surprise[2000]).toBe(3)
     const usual = surprise.slice(1000, 1900).map(Math.abs).sort()
     expect(usual[450]).toBeLessThan(1)
+  })
+
+  it('how wrong they have been: as at the end of what was heard, where they are held', () => {
+    const forecaster = new Forecaster(table)
+    forecaster.run(tonalCodes(3000, 56))
+    const saved = saveState(forecaster)
+    const scale = () => {
+      const rows = new Float32Array(2000 * FORECAST_WIDTH)
+      const random = new Random(57)
+      const loud = Uint8Array.from({ length: 2000 }, () => 255 * random.below(2))
+      forecaster.run(loud, rows)
+      return 1 / Math.min(...column(rows, 1).subarray(1))
+    }
+    expect(scale()).toBeGreaterThan(0.9)
+    restoreState(forecaster, saved)
+    forecaster.hold()
+    // noise of 0.03
+    expect(scale()).toBeLessThan(0.1)
   })
 
   it('hardly depend on more history than the lead of a segment', () => {

@@ -1,5 +1,6 @@
 import type { Recordable } from '../../base/tape.js'
 import { dot } from '../dot.js'
+import { burg } from './burg.js'
 import { history } from './history.js'
 import { leastSquares } from './least-squares.js'
 import { normalisedLms } from './lms.js'
@@ -49,6 +50,9 @@ const FILTERS = [
   [32, 0.1],
 ] as const
 
+/** Newest samples whose spectrum a held predictor keeps. */
+const HELD = 4000
+
 /** Stages of the strong predictor: least squares, each filter, and all of them weighed. */
 export const STAGES = FILTERS.length + 2
 
@@ -62,12 +66,18 @@ export const STAGES = FILTERS.length + 2
  * None of them sees rounded values. A mu-law cell is 4% of its value wide, more than what a piano's
  * decaying partials leave unexplained, so each value is first combined with what was expected of it
  * (`roundingFilter`); that is worth more than everything else here. About 5 microseconds a sample.
+ *
+ * It is made for signals that others make. One that is drawn from its own predictions it follows
+ * wherever they lead: poles outside the unit circle let a partial grow, and errors that are followed
+ * let the noise grow. Held, it predicts by stable weights alone, and nothing adapts.
  */
 export function strongPredictor(): LinearPredictor & {
   /** [STAGES] what `predict` expected after each stage; the last is its result. */
   readonly stages: Float64Array
   /** Expected squared error of the prediction, without the rounding to come. */
   readonly variance: number
+  /** Stands still from here on: keeps the spectrum of the last quarter of a second, and the size of its errors. */
+  hold(): void
 } {
   const fit = leastSquares(FIT)
   const filters = FILTERS.map(([taps, step]) => normalisedLms(taps, step))
@@ -77,7 +87,11 @@ export function strongPredictor(): LinearPredictor & {
   const weigh = mix(count)
   /** The last values as they may have been before rounding. */
   const past = history(ORDER)
-  const rounding = roundingFilter(fit.weights, past)
+  const rounding = roundingFilter(past)
+  /** The last values as they came. */
+  const heard = history(HELD)
+  const held = new Float64Array(ORDER)
+  let isHeld = false
   let variance = 0
   let peak = 0
   return {
@@ -86,6 +100,11 @@ export function strongPredictor(): LinearPredictor & {
       return variance
     },
     predict() {
+      if (isHeld) {
+        stages.fill(bounded(dot(held, 0, past.values, past.start, ORDER), peak))
+        variance = rounding.expect(held)
+        return stages[count]!
+      }
       let sum = 0
       for (let i = 0; i < count; i++) {
         const part =
@@ -96,7 +115,7 @@ export function strongPredictor(): LinearPredictor & {
         sum = stages[i] = bound
       }
       stages[count] = bounded(weigh.predict(parts), peak)
-      variance = rounding.expect()
+      variance = rounding.expect(fit.weights)
       return stages[count]
     },
     update(value, cell) {
@@ -104,6 +123,8 @@ export function strongPredictor(): LinearPredictor & {
       if (peak === 0 && value === 0) return
       peak = Math.max(peak, Math.abs(value))
       rounding.update(value, cell, stages[count]!)
+      if (isHeld) return
+      heard.push(value)
       const estimate = past.values[past.start]!
       fit.update(estimate)
       let left = estimate - parts[0]!
@@ -113,10 +134,16 @@ export function strongPredictor(): LinearPredictor & {
       }
       weigh.update(parts, value, 1 / (variance + roundingVariance(cell)))
     },
+    hold() {
+      // of rounded values: their noise keeps the poles off the circle, and what a network adds within bounds
+      held.set(burg(heard.values.subarray(heard.start, heard.start + HELD), ORDER))
+      rounding.hold()
+      isHeld = true
+    },
     record(tape) {
-      for (const part of [fit, ...filters, weigh, past, rounding]) part.record(tape)
-      tape.array(parts)
-      tape.array(stages)
+      for (const part of [fit, ...filters, weigh, past, heard, rounding]) part.record(tape)
+      for (const array of [parts, stages, held]) tape.array(array)
+      isHeld = tape.number(Number(isHeld)) === 1
       variance = tape.number(variance)
       peak = tape.number(peak)
     },

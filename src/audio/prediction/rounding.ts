@@ -12,10 +12,15 @@ const EXCESS_DECAY = 0.015
 const MOST_SURPRISE = 25
 
 export interface RoundingFilter extends Recordable {
-  /** Looks ahead: the expected squared error of the prediction, without the rounding to come. */
-  expect(): number
+  /**
+   * Looks ahead: the expected squared error of the prediction, without the rounding to come.
+   * @param weights of the linear prediction, newest value first
+   */
+  expect(weights: Float64Array): number
   /** Pushes the estimate of a rounded value onto the history and mends those before it. */
   update(value: number, cell: number, predicted: number): void
+  /** From here on errors are expected to be as large as they have been, whatever comes. */
+  hold(): void
 }
 
 /** The variance that rounding to a cell adds to an error. */
@@ -28,10 +33,9 @@ export function roundingVariance(cell: number): number {
  * plus noise whose variance follows recent errors, and it is seen through the noise of rounding. Of
  * the errors of older values only those of the last few are followed.
  *
- * @param weights of the linear prediction, newest value first
- * @param past the values that it weighs; the filter writes them, their owner records them
+ * @param past the values that are weighed; the filter writes them, their owner records them
  */
-export function roundingFilter(weights: Float64Array, past: History): RoundingFilter {
+export function roundingFilter(past: History): RoundingFilter {
   const n = TRACKED
   /** [n, n] covariance of the errors of the last n estimates. */
   const errors = new Float64Array(n * n)
@@ -40,8 +44,9 @@ export function roundingFilter(weights: Float64Array, past: History): RoundingFi
   let inherited = 0
   let excess = 0
   let prior = 0
+  let isHeld = false
   return {
-    expect() {
+    expect(weights) {
       // what the errors of the regressors do to the prediction
       for (let i = 0; i < n; i++) ahead[i] = dot(errors, i * n, weights, 0, n)
       inherited = Math.min(Math.max(dot(weights, 0, ahead, 0, n), 0), 1)
@@ -65,9 +70,13 @@ export function roundingFilter(weights: Float64Array, past: History): RoundingFi
         for (let j = 0; j < n; j++) errors[i * n + j]! -= f * gain[j]!
       }
       values[start] = Math.min(Math.max(values[start]!, value - cell / 2), value + cell / 2)
+      if (isHeld) return
       const square = Math.min(error * error, MOST_SURPRISE * variance)
       excess += EXCESS_DECAY * (Math.max(0, square - noise - inherited) - excess)
       excess = Math.min(excess, 1)
+    },
+    hold() {
+      isHeld = true
     },
     record(tape) {
       tape.array(errors)
@@ -75,6 +84,7 @@ export function roundingFilter(weights: Float64Array, past: History): RoundingFi
       inherited = tape.number(inherited)
       excess = tape.number(excess)
       prior = tape.number(prior)
+      isHeld = tape.number(Number(isHeld)) === 1
     },
   }
 }
