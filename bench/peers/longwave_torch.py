@@ -13,6 +13,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from process import KEEP_MEMORY, import_torch, settle
+
 FILTERS, KERNEL = (256, 256, 128, 128, 32), 7
 STRIDES, DILATIONS = (2, 3, 2, 3, 2), (1, 2, 6, 12, 36)
 READOUT_KERNEL, READOUT_DILATION = 24, 72
@@ -50,26 +52,10 @@ def arguments():
     return parser.parse_args()
 
 
-def prepare(args):
-    """Thread pools and malloc read their settings once, at process start: set them and start again."""
-    wanted = {"OPENBLAS_NUM_THREADS": str(args.blas_threads)}
-    if args.malloc == "keep":
-        big = str(1 << 40)
-        wanted.update(MALLOC_ARENA_MAX="1", MALLOC_MMAP_THRESHOLD_=big, MALLOC_TRIM_THRESHOLD_=big,
-                      GLIBC_TUNABLES="glibc.malloc.hugetlb=1")
-    if any(os.environ.get(name) != value for name, value in wanted.items()):
-        os.environ.update(wanted)
-        os.execv(sys.executable, [sys.executable, *sys.argv])
-
-
 ARGS = arguments()
-prepare(ARGS)
-try:
-    import torch
-    import torch.nn.functional as F
-except ImportError as error:
-    print(f"longwave_torch: cannot import torch: {error}", file=sys.stderr)
-    sys.exit(3)
+settle(OPENBLAS_NUM_THREADS=str(ARGS.blas_threads), **({"MALLOC_ARENA_MAX": "1", **KEEP_MEMORY} if ARGS.malloc == "keep" else {}))
+torch = import_torch()
+import torch.nn.functional as F
 
 
 class Lanes:

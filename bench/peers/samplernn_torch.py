@@ -6,12 +6,11 @@ Prints one JSON object. Modes: train (streams whose state is carried, AdamW), ge
 import argparse
 import json
 import math
-import os
 import platform
 import resource
 import statistics
-import sys
-import time
+
+from process import import_torch, rates, settle
 
 
 def arguments():
@@ -20,7 +19,7 @@ def arguments():
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--width", type=int, default=1024)
     common.add_argument("--frames", type=int, nargs="+", default=[8, 2, 2], help="samples of a frame, then frames of frames")
-    common.add_argument("--seconds", type=float, default=30, help="time for all steps; at least two are run")
+    common.add_argument("--seconds", type=float, default=30, help="time for all steps; at least three are run")
     common.add_argument("--seed", type=int, default=1)
     train = modes.add_parser("train", parents=[common])
     train.add_argument("--length", type=int, default=1024, help="samples of back-propagation")
@@ -37,18 +36,12 @@ def arguments():
 
 
 ARGS = arguments()
-# both pools read their settings once, at process start; left alone they fight
-WANTED = {"OPENBLAS_NUM_THREADS": str(ARGS.blas_threads), "OMP_NUM_THREADS": str(ARGS.torch_threads)}
-if any(os.environ.get(name) != value for name, value in WANTED.items()):
-    os.environ.update(WANTED)
-    os.execv(sys.executable, [sys.executable, *sys.argv])
-try:
-    import torch
-    import torch.nn.functional as F
-    from torch import nn
-except ImportError as error:
-    print(f"samplernn_torch: cannot import torch: {error}", file=sys.stderr)
-    sys.exit(3)
+# left alone, the two pools fight
+settle(OPENBLAS_NUM_THREADS=str(ARGS.blas_threads), OMP_NUM_THREADS=str(ARGS.torch_threads))
+torch = import_torch()
+import torch.nn.functional as F
+from torch import nn
+
 torch.set_num_threads(ARGS.torch_threads)
 LEVELS, EMBEDDING = 256, 256
 
@@ -123,10 +116,10 @@ def train(model):
     batch, length = ARGS.batch, ARGS.length
     track = torch.randint(0, LEVELS, (batch, model.lead + 64 * length + 1))
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.01, foreach=True)
-    states, rates, at = [None] * len(model.tiers), [], 0
-    began = time.perf_counter()
-    while len(rates) < 2 or time.perf_counter() - began < ARGS.seconds:
-        start = time.perf_counter()
+    states, at = [None] * len(model.tiers), 0
+
+    def step():
+        nonlocal states, at
         part = track[:, at : at + model.lead + length + 1]
         at = (at + length) % (64 * length)
         logits, states = model(part[:, :-1], states, ARGS.table)
@@ -137,11 +130,11 @@ def train(model):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        rates.append(batch * length / (time.perf_counter() - start))
-    best = max(rates[1:])
+
+    found = rates(batch * length, step, ARGS.seconds)
     return {
-        "targetsPerSecond": {"best": best, "median": statistics.median(rates[1:]), "steps": len(rates)},
-        "gflops": {"run": 6 * macs_per_target(ARGS.frames, ARGS.width) * best / 1e9},
+        "targetsPerSecond": {"best": max(found), "median": statistics.median(found), "steps": len(found)},
+        "gflops": {"run": 6 * macs_per_target(ARGS.frames, ARGS.width) * max(found) / 1e9},
     }
 
 
@@ -199,14 +192,15 @@ class Stepper:
 
 
 def generate(model):
-    stepper, code, rates = Stepper(model), LEVELS // 2, []
-    began = time.perf_counter()
-    while len(rates) < 2 or time.perf_counter() - began < ARGS.seconds:
-        start = time.perf_counter()
+    stepper, code = Stepper(model), LEVELS // 2
+
+    def block():
+        nonlocal code
         for _ in range(320):
             code = int(torch.multinomial(F.softmax(stepper.step(code), -1), 1))
-        rates.append(320 / (time.perf_counter() - start))
-    return {"samplesPerSecond": {"best": max(rates), "median": statistics.median(rates), "blocks": len(rates)}}
+
+    found = rates(320, block, ARGS.seconds)
+    return {"samplesPerSecond": {"best": max(found), "median": statistics.median(found), "blocks": len(found)}}
 
 
 def check(model):

@@ -6,40 +6,27 @@ check (the step is the dense pass).
 import argparse
 import json
 import math
-import os
 import platform
 import statistics
 import sys
-import time
+
+from process import KEEP_MEMORY, import_torch, rates, settle
 
 PARSER = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 PARSER.add_argument("mode", choices=("train", "generate", "check"))
 PARSER.add_argument("--layers", type=int, default=6)
 PARSER.add_argument("--mix", choices=("gelu", "glu"), default="gelu")
 PARSER.add_argument("--length", type=int, default=16000, help="samples of a training segment")
-PARSER.add_argument("--seconds", type=float, default=20, help="time for all steps; at least two are run")
+PARSER.add_argument("--seconds", type=float, default=20, help="time for all steps; at least three are run")
 PARSER.add_argument("--torch-threads", type=int, default=2)
 PARSER.add_argument("--blas-threads", type=int, default=1, help="OpenBLAS threads")
 PARSER.add_argument("--seed", type=int, default=1)
 ARGS = PARSER.parse_args()
 
-# thread pools and malloc read their settings once, at process start: set them and start again
-BIG = str(1 << 40)
-WANTED = {
-    "OPENBLAS_NUM_THREADS": str(ARGS.blas_threads),
-    # freed memory is kept: fresh pages cost more than what is computed in them
-    "MALLOC_MMAP_THRESHOLD_": BIG, "MALLOC_TRIM_THRESHOLD_": BIG, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
-if any(os.environ.get(name) != value for name, value in WANTED.items()):
-    os.environ.update(WANTED)
-    os.execv(sys.executable, [sys.executable, *sys.argv])
-try:
-    import torch
-    import torch.nn.functional as F
-    from torch import nn
-except ImportError as error:
-    print(f"sashimi_torch: cannot import torch: {error}", file=sys.stderr)
-    sys.exit(3)
+settle(OPENBLAS_NUM_THREADS=str(ARGS.blas_threads), **KEEP_MEMORY)
+torch = import_torch()
+import torch.nn.functional as F
+from torch import nn
 
 WIDTH, POOL, MODES, LEVELS = 64, (4, 4), 32, 256
 
@@ -183,35 +170,31 @@ class Step(nn.Module):
 
 def train(model):
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0)
-    rates = []
-    end = time.perf_counter() + ARGS.seconds
-    while len(rates) < 3 or time.perf_counter() < end:
+
+    def step():
         codes = torch.randint(LEVELS, (1, ARGS.length + 1))
-        begin, cpu = time.perf_counter(), time.process_time()
         loss = F.cross_entropy(model(codes[:, :-1])[0], codes[0, 1:])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        rates.append(ARGS.length / (time.perf_counter() - begin))
-        CPU.append(ARGS.length / (time.process_time() - cpu))
-    return rates[1:]  # the first fills the caches
+
+    return rates(ARGS.length, step, ARGS.seconds)
 
 
 @torch.no_grad()
 def generate(model):
     step = torch.jit.script(Step(model).eval())
     states, folds, ahead = Step(model).start()
-    rates, code, t = [], 128, 0
-    end = time.perf_counter() + ARGS.seconds
-    while len(rates) < 3 or time.perf_counter() < end:
-        begin, cpu = time.perf_counter(), time.process_time()
+    code, t = 128, 0
+
+    def block():
+        nonlocal code, t
         for _ in range(320):
             logits = step(code, t, states, folds, ahead)
             code = int(torch.multinomial(torch.softmax(logits, 0), 1))
             t += 1
-        rates.append(320 / (time.perf_counter() - begin))
-        CPU.append(320 / (time.process_time() - cpu))
-    return rates[1:]
+
+    return rates(320, block, ARGS.seconds)
 
 
 @torch.no_grad()
@@ -224,7 +207,6 @@ def check(model):
     return [float((dense - stepped).abs().max() / dense.abs().max())]
 
 
-CPU = []  # the same per second of processor time, which other work disturbs less
 torch.manual_seed(ARGS.seed)
 torch.set_num_threads(ARGS.torch_threads)
 MODEL = SaShiMi()
@@ -236,7 +218,6 @@ print(json.dumps({
     "mode": ARGS.mode,
     "parameters": sum(p.numel() for p in MODEL.parameters()),
     unit: {"best": max(found), "median": statistics.median(found), "runs": len(found)},
-    **({"perProcessorSecond": max(CPU)} if CPU else {}),
     "threads": {"torch": ARGS.torch_threads, "blas": ARGS.blas_threads},
     "torch": torch.__version__, "python": platform.python_version(),
 }))

@@ -5,11 +5,11 @@ its layers remember), check (the step is the dense pass, in both forms of it).
 """
 import argparse
 import json
-import os
 import platform
 import statistics
 import sys
-import time
+
+from process import KEEP_MEMORY, import_torch, rates, settle
 
 PARSER = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 PARSER.add_argument("mode", choices=("train", "generate", "check"))
@@ -21,23 +21,10 @@ PARSER.add_argument("--blas-threads", type=int, default=1, help="OpenBLAS thread
 PARSER.add_argument("--seed", type=int, default=1)
 ARGS = PARSER.parse_args()
 
-# thread pools and malloc read their settings once, at process start: set them and start again
-BIG = str(1 << 40)
-WANTED = {
-    "OPENBLAS_NUM_THREADS": str(ARGS.blas_threads),
-    # freed memory is kept: fresh pages cost more than what is computed in them
-    "MALLOC_MMAP_THRESHOLD_": BIG, "MALLOC_TRIM_THRESHOLD_": BIG, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
-if any(os.environ.get(name) != value for name, value in WANTED.items()):
-    os.environ.update(WANTED)
-    os.execv(sys.executable, [sys.executable, *sys.argv])
-try:
-    import torch
-    import torch.nn.functional as F
-    from torch import nn
-except ImportError as error:
-    print(f"wavenet_torch: cannot import torch: {error}", file=sys.stderr)
-    sys.exit(3)
+settle(OPENBLAS_NUM_THREADS=str(ARGS.blas_threads), **KEEP_MEMORY)
+torch = import_torch()
+import torch.nn.functional as F
+from torch import nn
 
 STACKS, LAYERS, CHANNELS, SKIP, END, EMBEDDING, LEVELS = 4, 10, 64, 1024, 512, 256, 256
 DILATIONS = [2**i for _ in range(STACKS) for i in range(LAYERS)]
@@ -131,33 +118,31 @@ def queues():
 
 def train(model):
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, foreach=True)
-    rates = []
-    end = time.perf_counter() + ARGS.seconds
-    while len(rates) < 3 or time.perf_counter() < end:
+
+    def step():
         codes = torch.randint(LEVELS, (ARGS.length + 1,))
-        begin = time.perf_counter()
         loss = F.cross_entropy(model(codes[:-1]), codes[1:])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        rates.append(ARGS.length / (time.perf_counter() - begin))
-    return rates[1:]  # the first fills the caches
+
+    return rates(ARGS.length, step, ARGS.seconds)
 
 
 @torch.no_grad()
 def generate(model):
     step, remembered = torch.jit.script(Step(model).eval()), queues()
-    rates, code, t = [], 128, 0
-    end = time.perf_counter() + ARGS.seconds
-    while len(rates) < 3 or time.perf_counter() < end:
-        begin = time.perf_counter()
+    code, t = 128, 0
+
+    def block():
+        nonlocal code, t
         for _ in range(320):
             logits = step(code, t, remembered)
             code = int(torch.multinomial(torch.softmax(logits, 0), 1))
             t += 1
-        rates.append(320 / (time.perf_counter() - begin))
-    return rates[1:]
+
+    return rates(320, block, ARGS.seconds)
 
 
 @torch.no_grad()
