@@ -10,7 +10,7 @@
 #   1. three learning rates (bench/table1/recipes.ts), 0.8M targets each, and up to three more while the lowest or the highest is
 #      the best; the best on the validation split is taken
 #   2. 10M targets, 8000 a step, at that rate; cosine schedule to 5%; the last weights score test and valid, 60 s of each piece
-#   3. one hour of training steps, at that rate; the schedule ends where the speed of 2. says that the hour does; scored the same;
+#   3. one hour of training, at that rate; the schedule ends where the speed of 2. says that the hour does; scored the same;
 #      a model whose 2. took as long is not trained again; left out with --minutes 0, until a later call with another number
 #   4. generation on one thread, int8 and float32
 #

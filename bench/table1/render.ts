@@ -180,7 +180,10 @@ function section(set: SetResult): string {
   const equalTime =
     options.minutes > 0
       ? `
-### The same wall time: ${options.minutes} minutes of training steps
+### The same wall time: ${options.minutes} minutes of training
+
+Held-out scores on the way and checkpoints are among the minutes, not in the wall time of the steps below. A model whose run of the first table took as long stands
+here with that run.
 
 ${results(set, 'equalTime')}
 `

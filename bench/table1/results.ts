@@ -56,7 +56,7 @@ export interface Options {
   /** Seconds of the windows that `longwave prepare --rescale` rescales; 0 for recordings as they are. */
   rescale: number
   targets: number
-  /** Of training steps under the second budget; 0 where there is none. */
+  /** Of training under the second budget; 0 where there is none. */
   minutes: number
   targetsPerStep: number
   trialTargets: number

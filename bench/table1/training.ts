@@ -36,7 +36,7 @@ export interface Training {
   flags: readonly string[]
   /** 0 for all cores. */
   threads: number
-  /** Of steps, over all parts of a run that was stopped in between. */
+  /** Over all parts of a run that was stopped in between. */
   minutes?: number
   onStart: (pid: number) => void
 }
