@@ -205,7 +205,7 @@ describe('the strong predictor, held', () => {
     expectations(predictor, noise)
     const again = expectations(predictor, chord)
     // what it makes of the noise dies away
-    expect(apart(again, first, 7000)).toBeLessThan(1e-3)
+    expect(apart(again, first, 4000)).toBeLessThan(1e-12)
     expect(apart(again, chord, 7000)).toBeGreaterThan(1e-3)
   })
 
